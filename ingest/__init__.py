@@ -1,0 +1,1 @@
+"""Usage logs, price lists and operational tables, into the raw lake."""

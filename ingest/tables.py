@@ -1,0 +1,156 @@
+"""The tables of the raw lake. Every row carries the ``load_id`` of its batch; rows are only added.
+
+Timestamps are UTC without a zone.
+"""
+
+from warehouse.lake import Connection, table_exists
+
+CATEGORIES = ("llm", "sql", "text", "document", "image", "video", "sound", "music")
+STATUSES = ("ok", "error", "cancelled")
+
+TABLES: dict[str, str] = {
+    # One row a file (or replay, or sync of another kind): the audit of a batch.
+    "load": """
+        load_id bigint not null,
+        kind varchar not null,              -- file | replay | operations | prices
+        source varchar not null,
+        path varchar not null,
+        content_hash varchar not null,      -- sha256 of the bytes that were read
+        size_bytes bigint not null,
+        line_count bigint not null,         -- lines of the file so far
+        rows_read bigint not null,
+        rows_loaded bigint not null,
+        rows_duplicate bigint not null,
+        rows_rejected bigint not null,
+        started_at timestamp not null,
+        finished_at timestamp not null
+    """,
+    # One row an accepted revision of a usage event.
+    "usage_event": """
+        load_id bigint not null,
+        line_number bigint not null,        -- in the file that load_id names
+        source varchar not null,
+        event_id varchar not null,
+        revision bigint not null,
+        is_withdrawn boolean not null,
+        identity_hash ubigint not null,     -- of (source, event_id)
+        account_id varchar not null,
+        agent_id varchar not null,
+        category varchar not null,
+        model varchar,
+        occurred_at timestamp not null,
+        usage_date_utc date not null,       -- the partition
+        execution_ms decimal(18, 3),
+        credits decimal(18, 9),
+        input_tokens bigint,
+        cache_read_tokens bigint,
+        cache_write_tokens bigint,
+        output_tokens bigint,
+        status varchar not null,
+        session_id varchar,
+        request_hash varchar,
+        tags varchar                        -- a JSON object
+    """,
+    # One row an accepted revision that a higher one replaced: where the old row lies.
+    "usage_supersession": """
+        load_id bigint not null,            -- of the batch that brought the higher revision
+        source varchar not null,
+        event_id varchar not null,
+        identity_hash ubigint not null,
+        revision bigint not null,           -- the replaced one
+        usage_date_utc date not null,       -- the day of the replaced one
+        superseded_by bigint not null       -- the higher revision
+    """,
+    # One row a rejected row of a file.
+    "usage_quarantine": """
+        load_id bigint not null,
+        line_number bigint not null,
+        source varchar not null,
+        path varchar not null,
+        reason varchar not null,
+        detail varchar not null,
+        account_id varchar,
+        event_id varchar,
+        occurred_at timestamp,
+        occurrence bigint,                  -- n-th equal row of its file, for logs without ids
+        raw_text varchar not null
+    """,
+    # One row a quarantined row that was replayed.
+    "usage_quarantine_release": """
+        load_id bigint not null,            -- of the replay
+        quarantine_load_id bigint not null,
+        quarantine_line_number bigint not null
+    """,
+    # One row a recorded term of an account; of one effective_from the highest term_id counts.
+    "account_term": """
+        load_id bigint not null,
+        term_id bigint not null,
+        account_id varchar not null,
+        effective_from date not null,       -- first day of a month, in the account's days
+        name varchar not null,
+        time_zone varchar not null,
+        currency varchar not null,
+        email varchar,
+        plan varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a recorded rate of the platform's rate card.
+    "rate": """
+        load_id bigint not null,
+        rate_id bigint not null,
+        category varchar not null,
+        model varchar,                      -- null: every model of the category without its own
+        unit varchar not null,              -- call | second | input_token | cache_read_token | …
+        credits_per_unit decimal(24, 12) not null,
+        effective_from timestamp not null,
+        recorded_at timestamp not null
+    """,
+    # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
+    "model_price": """
+        load_id bigint not null,
+        release varchar not null,           -- of the package genai-prices
+        provider varchar not null,
+        price_model varchar not null,       -- the model's id in the price list
+        token_kind varchar not null,        -- input | cache_read | cache_write | output
+        usd_per_mtok decimal(24, 12) not null,
+        effective_from timestamp not null,
+        day_start time,                     -- UTC, inclusive; null: all day
+        day_end time,                       -- UTC, exclusive
+        tier_start bigint not null,         -- prompt tokens from which the price holds
+        recorded_at timestamp not null
+    """,
+    # One row a model name seen in a log and a release: what the price list calls it.
+    "model_match": """
+        load_id bigint not null,
+        release varchar not null,
+        model varchar not null,             -- as logged
+        provider varchar,                   -- null: the price list does not know it
+        price_model varchar,
+        model_name varchar,
+        recorded_at timestamp not null
+    """,
+}
+
+_PARTITIONS = {"usage_event": "usage_date_utc"}
+
+
+def ensure_tables(connection: Connection) -> None:
+    """Create what is missing of the raw tables on a connection that may write ``raw``."""
+    missing = [name for name in TABLES if not table_exists(connection, f"raw.main.{name}")]
+    if not missing:
+        return
+    connection.execute("begin")
+    for name in missing:
+        connection.execute(f"create table raw.main.{name} ({TABLES[name]})")
+        if name in _PARTITIONS:
+            connection.execute(
+                f"alter table raw.main.{name} set partitioned by ({_PARTITIONS[name]})"
+            )
+    connection.execute("commit")
+
+
+def next_load_id(connection: Connection) -> int:
+    """The id of the next batch. Call it under the loader's lock."""
+    row = connection.execute("select coalesce(max(load_id), 0) + 1 from raw.main.load").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,1 @@
+"""Dagster definitions and the command line; the one package that knows all others."""

@@ -1,0 +1,1 @@
+"""The click commands of the console command, one module a topic."""

@@ -1,0 +1,45 @@
+"""DuckDB extensions, installed from pinned wheels without any network."""
+
+import importlib.util
+from pathlib import Path
+
+import duckdb
+
+from warehouse.errors import MeterhouseError
+
+_WHEELS = {
+    "ducklake": "duckdb_extension_ducklake",
+    "sqlite_scanner": "duckdb_extension_sqlite_scanner",
+    "postgres_scanner": "duckdb_extension_postgres_scanner",
+}
+
+
+def extension_file(name: str) -> Path:
+    """Path of the extension's binary inside its wheel.
+
+    Raises MeterhouseError when the wheel is missing or was made for another DuckDB.
+    """
+    package = _WHEELS[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        wheel = package.replace("_", "-")
+        raise MeterhouseError(
+            f"the DuckDB extension {name} is not installed; pip install {wheel}=={duckdb.__version__}"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{duckdb.__version__}"
+    file = folder / f"{name}.duckdb_extension"
+    if not file.exists():
+        raise MeterhouseError(
+            f"the wheel of the DuckDB extension {name} does not fit DuckDB {duckdb.__version__}; "
+            "install both in the version that requirements.lock names"
+        )
+    return file
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load an extension, installing it from its wheel into the extension folder if needed."""
+    try:
+        connection.execute(f"load {name}")
+    except duckdb.Error:
+        connection.execute(f"install '{extension_file(name)}'")
+        connection.execute(f"load {name}")

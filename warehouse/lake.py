@@ -1,0 +1,165 @@
+"""Connections to the two lakes: for writing under a lock, for reading at a snapshot or at the head.
+
+The ``raw`` lake holds what was loaded and is written by the loader, the ``marts`` lake holds
+what dbt built and is written by the builder. Each is a DuckLake: Parquet files and a catalog.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from warehouse.errors import MeterhouseError
+from warehouse.extensions import load_extension
+from warehouse.locks import Lake, writer_lock
+from warehouse.settings import Settings
+
+Connection = duckdb.DuckDBPyConnection
+
+LAKES: tuple[Lake, ...] = ("raw", "marts")
+
+
+def engine_config(settings: Settings) -> dict[str, str | int]:
+    """DuckDB's configuration: memory, threads, and extensions from the wheels only."""
+    config: dict[str, str | int] = {
+        "extension_directory": str(settings.extension_folder),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "memory_limit": settings.memory,
+        "temp_directory": str(settings.home / "tmp"),
+    }
+    if settings.threads:
+        config["threads"] = settings.threads
+    return config
+
+
+def open_engine(settings: Settings) -> Connection:
+    """An in-memory DuckDB that can attach lakes; nothing is attached yet."""
+    settings.extension_folder.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(":memory:", config=engine_config(settings))
+    prepare_engine(connection, settings)
+    return connection
+
+
+def prepare_engine(connection: Connection, settings: Settings) -> None:
+    """Set the engine to UTC and load what attaching the lakes needs."""
+    connection.execute("set timezone = 'UTC'")
+    load_extension(connection, "ducklake")
+    load_extension(connection, "postgres_scanner" if settings.catalog_url else "sqlite_scanner")
+
+
+def catalog_exists(settings: Settings, lake: Lake) -> bool:
+    """Whether the lake was ever written. For PostgreSQL the answer costs a connection."""
+    if not settings.catalog_url:
+        return _catalog_file(settings, lake).exists()
+    connection = open_engine(settings)
+    try:
+        attach(connection, settings, lake)
+    except duckdb.Error:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def attach(
+    connection: Connection,
+    settings: Settings,
+    lake: Lake,
+    *,
+    alias: str | None = None,
+    read_only: bool = True,
+    snapshot: int | None = None,
+) -> None:
+    """Attach one lake, at its head or pinned at ``snapshot``, under ``alias`` (its own name)."""
+    options = [f"data_path '{_quoted(settings.lake_files(lake))}'"]
+    if settings.catalog_url:
+        target = f"ducklake:postgres:{settings.catalog_url}"
+        options.append(f"metadata_schema 'meterhouse_{lake}'")
+    else:
+        target = f"ducklake:sqlite:{_catalog_file(settings, lake)}"
+        options.append("meta_busy_timeout 10000")
+    if read_only:
+        options.append("read_only")
+    if snapshot is not None:
+        options.append(f"snapshot_version {snapshot}")
+    connection.execute(f"attach '{_quoted(target)}' as {alias or lake} ({', '.join(options)})")
+
+
+@contextmanager
+def writing(settings: Settings, lake: Lake) -> Iterator[Connection]:
+    """A connection that may write ``lake``, alone: the lake's writer lock is held meanwhile.
+
+    The catalog is created at the first call. Raises MeterhouseError when the lock is taken.
+    """
+    with writer_lock(settings, lake):
+        if not settings.catalog_url:
+            _create_catalog_file(settings, lake)
+        connection = open_engine(settings)
+        try:
+            attach(connection, settings, lake, read_only=False)
+            yield connection
+        finally:
+            connection.close()
+
+
+def reading_head(settings: Settings, *lakes: Lake) -> Connection:
+    """A connection that sees the newest committed state of the lakes, checked or not.
+
+    What it returns must be labelled as not settled. Lakes that do not exist yet are left out.
+    """
+    connection = open_engine(settings)
+    for lake in lakes or LAKES:
+        if catalog_exists(settings, lake):
+            attach(connection, settings, lake)
+    return connection
+
+
+def current_snapshot(connection: Connection, alias: str) -> int:
+    """The newest snapshot id of an attached lake."""
+    row = connection.execute(f"select id from ducklake_current_snapshot('{alias}')").fetchone()
+    if row is None:
+        raise MeterhouseError(f"the lake {alias} has no snapshot; run meterhouse doctor")
+    return int(row[0])
+
+
+def table_exists(connection: Connection, table: str) -> bool:
+    """Whether ``catalog.schema.table`` exists on this connection."""
+    catalog, schema, name = table.split(".")
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?"
+        " union all "
+        "select 1 from duckdb_views() where database_name = ? and schema_name = ? and view_name = ?",
+        [catalog, schema, name] * 2,
+    ).fetchone()
+    return found is not None
+
+
+def _catalog_file(settings: Settings, lake: Lake) -> Path:
+    return settings.home / f"{lake}.sqlite"
+
+
+def _create_catalog_file(settings: Settings, lake: Lake) -> None:
+    """Make the catalog, in write-ahead mode, under another name: nobody ever opens half of one."""
+    file = _catalog_file(settings, lake)
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    catalog = sqlite3.connect(draft)
+    catalog.execute("pragma journal_mode=wal")
+    catalog.close()
+    connection = open_engine(settings)
+    connection.execute(
+        f"attach '{_quoted(f'ducklake:sqlite:{draft}')}' as draft"
+        f" (data_path '{_quoted(settings.lake_files(lake))}')"
+    )
+    connection.close()
+    draft.rename(file)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

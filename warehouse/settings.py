@@ -1,0 +1,116 @@
+"""Every setting of Meterhouse, read from ``METERHOUSE_*`` variables in one place."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from warehouse.errors import MeterhouseError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's root: where ``dbt_project.yml`` lies."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?\s*([KMGT]i?B)", text, re.IGNORECASE):
+        raise ValueError(f"{text!r} is no amount of memory; write for example 4GB")
+    return text
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseSettings):
+    """What can be configured, with its default and the variable that sets it.
+
+    Each field ``x`` is read from the environment variable ``METERHOUSE_X``. An instance never
+    changes; pass it on rather than reading the environment again.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="METERHOUSE_", frozen=True, extra="ignore")
+
+    home: AbsolutePath = Field(
+        default=Path("var"),
+        description="Folder of all state: lakes, store, landing folder, logs. One folder, one instance.",
+    )
+    catalog_url: str = Field(
+        default="",
+        description="postgresql://… for both lake catalogs; empty keeps them in SQLite under the home.",
+    )
+    data_path: str = Field(
+        default="",
+        description="Folder or bucket of the lakes' Parquet files; empty means <home>/lake.",
+    )
+    operations_url: str = Field(
+        default="",
+        description="SQLAlchemy URL of the operational store; empty means SQLite under the home.",
+    )
+    landing: Path | None = Field(
+        default=None, description="Folder where usage logs arrive; empty means <home>/landing."
+    )
+    sources: Path | None = Field(
+        default=None,
+        description="Folder of further source specs (YAML), read beside those that come along.",
+    )
+    memory: Annotated[str, AfterValidator(_memory)] = Field(
+        default="4GB", description="Memory that each DuckDB engine may use."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads that each DuckDB engine may use; all cores by default."
+    )
+    lock_timeout: float = Field(
+        default=600.0, ge=0, description="Seconds to wait for the other writer of a lake."
+    )
+    snapshot_days: int = Field(default=30, ge=1, description="Days that lake snapshots are kept.")
+    platform_name: str = Field(default="Craveva AI", description="The platform's name in the app.")
+    support_email: str = Field(
+        default="support@craveva.example", description="Where the platform's users find help."
+    )
+    app_port: int = Field(default=8501, ge=1, le=65535, description="Port of the app.")
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster.")
+
+    @property
+    def landing_folder(self) -> Path:
+        """Where logs arrive: one subfolder a source."""
+        return _absolute(self.landing) if self.landing else self.home / "landing"
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the operational store."""
+        return self.operations_url or f"sqlite:///{self.home / 'operations.sqlite'}"
+
+    @property
+    def extension_folder(self) -> Path:
+        """Where DuckDB keeps the extensions installed from the pinned wheels."""
+        return self.home / "extensions"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own state."""
+        return self.home / "dagster"
+
+    def lake_files(self, lake: str) -> str:
+        """Folder or bucket prefix of one lake's Parquet files, with a slash at its end."""
+        base = self.data_path.rstrip("/") if self.data_path else str(self.home / "lake")
+        return f"{base}/{lake}/"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises MeterhouseError that names each variable that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  METERHOUSE_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise MeterhouseError("these settings cannot be used:\n" + "\n".join(lines)) from error
