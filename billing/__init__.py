@@ -1,0 +1,1 @@
+"""Money: the operational store of what people change, accounts and the rate card among it."""

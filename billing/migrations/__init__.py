@@ -1,0 +1,1 @@
+"""Alembic's history of the operational store: one for SQLite and PostgreSQL."""

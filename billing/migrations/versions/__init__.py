@@ -1,0 +1,1 @@
+"""One module a migration, oldest first. A migration that was released is never edited."""

@@ -1,0 +1,107 @@
+"""The tables of the operational store, as SQLAlchemy knows them.
+
+``billing/migrations`` creates them; a test holds both to the same columns. Types are chosen so
+that SQLite and PostgreSQL hold the same values: SQLite has no exact decimals, so they are text
+there, and its times have no zone, so all are UTC.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, stored in UTC."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """To UTC; a time without a zone is refused, since nobody knows what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Back as an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal(24,12) that is exact on every database."""
+
+    impl = sa.Numeric(24, 12)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        """Text on SQLite, numeric elsewhere."""
+        exact = sa.String(26) if dialect.name == "sqlite" else sa.Numeric(24, 12)
+        return dialect.type_descriptor(exact)
+
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Any:
+        """Exactly twelve digits after the point."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return f"{value:.12f}"
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Decimal | None:
+        """Back as a Decimal."""
+        return None if value is None else Decimal(value)
+
+
+_Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+)
+
+account_term = sa.Table(
+    "account_term",
+    metadata,
+    sa.Column("term_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("effective_from", sa.Date, nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("time_zone", sa.String(64), nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("email", sa.String(254)),
+    sa.Column("plan", sa.String(32), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+
+rate = sa.Table(
+    "rate",
+    metadata,
+    sa.Column("rate_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("category", sa.String(32), nullable=False),
+    sa.Column("model", sa.String(200)),
+    sa.Column("unit", sa.String(32), nullable=False),
+    sa.Column("credits_per_unit", ExactDecimal, nullable=False),
+    sa.Column("effective_from", UtcDateTime, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "category"),
+    sqlite_autoincrement=True,
+)
