@@ -156,7 +156,7 @@ def declare_accounts(
         except MeterhouseError as error:
             refused[text] = str(error)
     with store.writing() as connection:
-        known = set(connection.scalars(sa.select(account.c.id))) if wanted else set()
+        known: set[str] = set(connection.scalars(sa.select(account.c.id)))
         created = [text for text in wanted if text not in known]
         terms = [
             Term(
@@ -173,6 +173,25 @@ def declare_accounts(
         _insert_terms(connection, list(zip(created, terms, strict=True)), at, who)
     existing = tuple(text for text in wanted if text in known)
     return Declared(tuple(created), existing, refused)
+
+
+@dataclass(frozen=True)
+class StoreAccounts:
+    """The store's accounts as the loader asks for them."""
+
+    store: Store
+
+    def declared(self) -> set[str]:
+        """Ids of all declared accounts."""
+        return declared_account_ids(self.store)
+
+    def declare(self, account_ids: Iterable[str]) -> tuple[str, ...]:
+        """Declare accounts with default values; those of ``account_ids`` that now exist.
+
+        Ids that cannot be an account's are missing from the answer.
+        """
+        done = declare_accounts(self.store, account_ids)
+        return tuple(sorted(done.created + done.existing))
 
 
 def _valid(field: str, value: str | None) -> str | None:

@@ -154,8 +154,8 @@ def _url(settings: Settings) -> sa.URL:
         url = sa.make_url(text)
     except sa.exc.ArgumentError as error:
         raise MeterhouseError(
-            "METERHOUSE_OPERATIONS_URL is no database URL; write sqlite:////folder/operations.sqlite "
-            "or postgresql://user@host/database"
+            "METERHOUSE_OPERATIONS_URL is no database URL; write "
+            "sqlite:////folder/operations.sqlite or postgresql://user@host/database"
         ) from error
     backend = url.get_backend_name()
     if backend == "postgresql":

@@ -7,6 +7,7 @@ where the one before ended, so a term takes over at midnight in the zone of the 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.validation import next_month
@@ -82,7 +83,7 @@ def changed_terms(
         raise ValueError(f"no term holds on {effective_from}")
     before = earlier[-1]
     to_record = []
-    pending = {
+    pending: dict[str, Any] = {
         field: value for field, value in changes.items() if getattr(before, field) != value
     }
     if pending:

@@ -29,11 +29,11 @@ _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 
 
 def account_id(text: str) -> str:
-    """An account's id: 1 to 128 ASCII letters, digits and ``. _ : @ / + = ~ -``, as logs name it."""
+    """An account's id: 1 to 128 ASCII letters, digits and ``. _ : @ / + = ~ -``."""
     if not _ID.fullmatch(text):
         raise MeterhouseError(
-            f"{_shown(text)} cannot be an account id: it must have 1 to 128 letters, digits and any "
-            "of . _ : @ / + = ~ -, and begin with a letter or digit"
+            f"{_shown(text)} cannot be an account id: it must have 1 to 128 letters, digits "
+            "and any of . _ : @ / + = ~ -, and begin with a letter or digit"
         )
     return text
 
