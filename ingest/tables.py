@@ -23,7 +23,8 @@ TABLES: dict[str, str] = {
         rows_duplicate bigint not null,
         rows_rejected bigint not null,
         started_at timestamp not null,
-        finished_at timestamp not null
+        finished_at timestamp not null,
+        modified_at timestamp               -- of the file when it was read
     """,
     # One row an accepted revision of a usage event.
     "usage_event": """
@@ -154,3 +155,12 @@ def next_load_id(connection: Connection) -> int:
     row = connection.execute("select coalesce(max(load_id), 0) + 1 from raw.main.load").fetchone()
     assert row is not None
     return int(row[0])
+
+
+FIRST_LOCAL_ROWID = 36028797018960000
+"""Where DuckDB counts the rows of a table from that was made in the running transaction."""
+
+
+def ordinal_of(table: str) -> str:
+    """Expression for the position, from 0, of a row of a temporary table."""
+    return f"({table}.rowid % {FIRST_LOCAL_ROWID})"

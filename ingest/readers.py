@@ -1,0 +1,162 @@
+"""From a plain piece of a file to a relation of text columns, one row a record, in file order."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ingest.files import LineIndex, Piece, UnreadableFileError
+from ingest.specs import SourceSpec, quoted
+from ingest.tables import ordinal_of
+from warehouse.lake import Connection
+
+MAX_LINE_BYTES = 64 << 20
+"""Longest line that is read; a longer one makes its file unreadable."""
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line that is no record of its format at all."""
+
+    line_number: int
+    raw_text: str
+    detail: str
+
+
+class Records:
+    """The records of one piece.
+
+    ``relation`` is a select with the spec's columns as text, in file order. Whoever reads a CSV
+    or Parquet piece keeps it in the temporary table ``log``, where raw texts are taken from.
+    """
+
+    def __init__(self, connection: Connection, spec: SourceSpec, piece: Piece) -> None:
+        self._connection = connection
+        self._spec = spec
+        self._piece = piece
+        self._index: LineIndex | None = None
+        self.relation, self._is_line_based = _relation(connection, spec, piece.path)
+
+    @property
+    def index(self) -> LineIndex:
+        """Where the lines of the piece begin (a scan of the file, made when first asked for)."""
+        if self._index is None:
+            self._index = LineIndex(self._piece.path)
+        return self._index
+
+    def broken_lines(self) -> list[BrokenLine]:
+        """Lines that the CSV reader had to leave out; JSON's show up as rows without any value."""
+        if self._spec.format != "csv":
+            return []
+        rows = self._connection.execute(
+            "select line, any_value(csv_line), string_agg(distinct error_message, '; ')"
+            " from reject_errors group by line order by line"
+        ).fetchall()
+        self._connection.execute("drop table reject_errors; drop table reject_scans")
+        before = self._piece.lines_before
+        return [BrokenLine(before + line, text or "", message) for line, text, message in rows]
+
+    def check_count(self, rows: int) -> None:
+        """Make sure that no line was lost between file and table.
+
+        Raises UnreadableFileError otherwise.
+        """
+        if not self._spec.is_json:
+            return
+        if rows != self._piece.newline_count and rows != len(self.index):
+            raise UnreadableFileError(
+                f"{len(self.index)} lines were read as {rows} records; "
+                "the file is not one JSON object a line"
+            )
+
+    def line_numbers(self, rows: int, broken: Sequence[BrokenLine]) -> list[int] | None:
+        """Line number of each record, or None where it is its ordinal + 1 (+ the lines before)."""
+        if not self._is_line_based:
+            return None
+        if self._spec.format == "csv":
+            taken = {line.line_number - self._piece.lines_before for line in broken}
+            free = [int(n) for n in self.index.numbers[1:] if int(n) not in taken]
+            if len(free) == rows:
+                return [self._piece.lines_before + n for n in free]
+            return [self._piece.lines_before + n + 2 for n in range(rows)]
+        if rows == self._piece.newline_count:
+            return None
+        return [self._piece.lines_before + int(n) for n in self.index.numbers]
+
+    def raw_texts(self, ordinals: Sequence[int]) -> list[str]:
+        """Raw text of records: the line of a JSON log, else the record's columns as JSON."""
+        if self._spec.is_json:
+            return self.index.texts(ordinals)
+        columns = ", ".join(f"{_text(name)}, {quoted(name)}" for name in self._spec.columns)
+        rows = self._connection.execute(
+            f"select ordinal, cast(json_object({columns}) as varchar)"
+            f" from (select *, {ordinal_of('log')} as ordinal from log)"
+            " where ordinal in (select unnest(?))",
+            [list(ordinals)],
+        ).fetchall()
+        by_ordinal = dict(rows)
+        return [by_ordinal[ordinal] for ordinal in ordinals]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def json_lines(path: Path, columns: Sequence[str]) -> str:
+    """The select that reads a file of one JSON object a line, every column as text."""
+    typed = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in columns)
+    return (
+        f"select * from read_json({_text(str(path))}, format = 'newline_delimited',"
+        f" records = 'true', ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES},"
+        f" compression = 'uncompressed', columns = {{{typed}}})"
+    )
+
+
+def _relation(connection: Connection, spec: SourceSpec, path: Path) -> tuple[str, bool]:
+    if spec.is_json:
+        return json_lines(path, spec.columns), True
+    if spec.format == "parquet":
+        try:
+            found = connection.execute(
+                f"select name from parquet_schema({_text(str(path))})"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise UnreadableFileError(str(error).splitlines()[0]) from error
+        return f"select {_known(spec, {row[0] for row in found})} from read_parquet({_text(str(path))})", False
+    header = _csv_header(spec, path)
+    typed = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in header)
+    dialect = f"delim = {_text(spec.csv.delimiter)}, quote = {_text(spec.csv.quote)}"
+    return (
+        f"select {_known(spec, set(header))} from read_csv({_text(str(path))}, header = true,"
+        f" auto_detect = false, {dialect}, escape = {_text(spec.csv.quote)},"
+        f" compression = 'none', max_line_size = {MAX_LINE_BYTES}, strict_mode = true,"
+        f" store_rejects = true, rejects_limit = 0, columns = {{{typed}}})"
+    ), True
+
+
+def _known(spec: SourceSpec, found: set[str]) -> str:
+    """The spec's columns as text; those that this file lacks are null."""
+    return ", ".join(
+        f"cast({quoted(name) if name in found else 'null'} as varchar) as {quoted(name)}"
+        for name in spec.columns
+    )
+
+
+def _csv_header(spec: SourceSpec, path: Path) -> list[str]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        header = next(
+            csv.reader(file, delimiter=spec.csv.delimiter, quotechar=spec.csv.quote), None
+        )
+    if not header:
+        return list(spec.columns)
+    names = [name.strip() for name in header]
+    if len(set(names)) != len(names) or not all(names):
+        raise UnreadableFileError("its first line is no header of distinct column names")
+    if not set(names) & set(spec.columns):
+        raise UnreadableFileError(
+            f"its first line names none of the columns {', '.join(spec.columns)}; "
+            "the source spec does not fit this file"
+        )
+    return names
