@@ -53,9 +53,7 @@ class SampleSpec:
     accounts: int = 12
     days: int = 400
     events: int = 300_000
-    until: datetime = field(
-        default_factory=lambda: datetime.now(UTC).replace(microsecond=0)
-    )
+    until: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     clean: bool = False
     single_file: bool = False
     lean: bool = False
@@ -79,8 +77,7 @@ class SampleSpec:
         if self.clean:
             return {}
         return {
-            kind: max(least, self.events // one_in)
-            for kind, (least, one_in) in _DEFECTS.items()
+            kind: max(least, self.events // one_in) for kind, (least, one_in) in _DEFECTS.items()
         }
 
 
@@ -244,9 +241,7 @@ class SampleManifest:
             "events": self.events,
             "logged_credits": self.logged_credits,
         }
-        text: dict[str, Any] = json.loads(
-            json.dumps(plain, default=_json_text, ensure_ascii=False)
-        )
+        text: dict[str, Any] = json.loads(json.dumps(plain, default=_json_text, ensure_ascii=False))
         return text
 
 
@@ -372,9 +367,7 @@ def _plan(connection: duckdb.DuckDBPyConnection, spec: SampleSpec) -> None:
 
 
 def _csv(name: str) -> str:
-    return (
-        f"read_csv('{_quoted(DATA / f'{name}.csv')}', header = true, sample_size = -1)"
-    )
+    return f"read_csv('{_quoted(DATA / f'{name}.csv')}', header = true, sample_size = -1)"
 
 
 def _sql(name: str) -> str:
@@ -408,9 +401,7 @@ def _spikes(connection: duckdb.DuckDBPyConnection) -> tuple[SampleSpike, ...]:
 def _pick_defects(connection: duckdb.DuckDBPyConnection, spec: SampleSpec) -> None:
     """Make the table ``defect``: the events that something happens to, at most one thing each."""
     wanted = spec.defects
-    connection.execute(
-        "create temp table wanted (kind varchar, place integer, wanted bigint)"
-    )
+    connection.execute("create temp table wanted (kind varchar, place integer, wanted bigint)")
     for place, (kind, number) in enumerate(wanted.items()):
         connection.execute("insert into wanted values (?, ?, ?)", [kind, place, number])
     # the first event of a cell stands for it; late ones must be recent, moved ones have room
@@ -623,9 +614,7 @@ def _write_files(
             for reason, count in late.rejected.items():
                 rejected[reason] = rejected.get(reason, 0) + count
         os.replace(part, target)
-        yield SampleFile(
-            target, rows, loaded, duplicate, dict(sorted(rejected.items()))
-        )
+        yield SampleFile(target, rows, loaded, duplicate, dict(sorted(rejected.items())))
     if not spec.clean and not spec.single_file:
         part = folder / f".{LATE_FILE}.part"
         part.unlink(missing_ok=True)
@@ -670,9 +659,7 @@ def _slices(
     return pieces
 
 
-def _make_events(
-    connection: duckdb.DuckDBPyConnection, since: datetime, before: datetime
-) -> None:
+def _make_events(connection: duckdb.DuckDBPyConnection, since: datetime, before: datetime) -> None:
     """Make the table ``event``: every event of [since, before) in the order of time."""
     connection.execute(
         "create or replace temp view chosen as"
@@ -690,15 +677,11 @@ def _make_events(
 def _late_file(connection: duckdb.DuckDBPyConnection, part: Path) -> SampleFile:
     """Append the late rows to ``part`` and say what becomes of them."""
     kinds: dict[str, int] = dict(
-        _rows(
-            connection, "select kind, count(*) from defect group by all order by kind"
-        )
+        _rows(connection, "select kind, count(*) from defect group by all order by kind")
     )
     number = {kind: kinds.get(kind, 0) for kind in _LATE}
     _append(connection, _LATE_LINES, part)
-    loaded = sum(
-        number[kind] for kind in ("late", "moved", "withdrawn", "corrected", "outdated")
-    )
+    loaded = sum(number[kind] for kind in ("late", "moved", "withdrawn", "corrected", "outdated"))
     duplicate = number["repeated_late"] + number["outdated"]
     conflicting = number["conflicting"]
     return SampleFile(
