@@ -189,10 +189,13 @@ class Loader:
             """,
             [spec.source, str(path), list(reasons), list(self._accounts.declared())],
         )
-        rows = connection.execute("select raw_text, line_number from replayed order by ordinal")
-        texts, numbers = zip(*rows.fetchall() or [((), ())], strict=True)
-        if not numbers:
+        found = connection.execute(
+            "select raw_text, line_number from replayed order by ordinal"
+        ).fetchall()
+        if not found:
             return None
+        texts = [text for text, _ in found]
+        numbers = [number for _, number in found]
         with self._scratch() as folder, self._transaction():
             file = folder / "replay.ndjson"
             file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
@@ -221,9 +224,8 @@ class Loader:
                 where ordinal in (select {ORDINAL} from batch_rows)
                 """
             )
-            by_ordinal = dict(enumerate(texts))
             counts = self._merge(
-                spec, path, load_id, row[0], lambda found: [by_ordinal[n] for n in found]
+                spec, path, load_id, row[0], lambda ordinals: [texts[n] for n in ordinals]
             )
             self._check_counts(path, counts)
             replayed = Prepared((), 0, f"replay:{load_id}", 0, self._now().replace(tzinfo=UTC), False)
