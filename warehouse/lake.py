@@ -21,9 +21,9 @@ Connection = duckdb.DuckDBPyConnection
 LAKES: tuple[Lake, ...] = ("raw", "marts")
 
 
-def engine_config(settings: Settings) -> dict[str, str | int]:
+def engine_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's configuration: memory, threads, and extensions from the wheels only."""
-    config: dict[str, str | int] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "extension_directory": str(settings.extension_folder),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",

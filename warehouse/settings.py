@@ -1,5 +1,6 @@
 """Every setting of Meterhouse, read from ``METERHOUSE_*`` variables in one place."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -94,6 +95,18 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Dagster's own state."""
         return self.home / "dagster"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of this process with these settings in it, for a child process."""
+        given = {
+            f"METERHOUSE_{name.upper()}": str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("METERHOUSE_")
+        }
+        return inherited | given
 
     def lake_files(self, lake: str) -> str:
         """Folder or bucket prefix of one lake's Parquet files, with a slash at its end."""

@@ -1,0 +1,18 @@
+"""All checks, without the engine that evaluates them."""
+
+from expectations import conservation, daily_sums, facts, loads, raw_events, trends
+from expectations.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *raw_events.CHECKS,
+    *loads.CHECKS,
+    *facts.CHECKS,
+    *daily_sums.CHECKS,
+    *conservation.CHECKS,
+    *trends.CHECKS,
+)
+
+
+def check_named(name: str) -> Check:
+    """The check of that name. Raises KeyError when there is none."""
+    return {check.name: check for check in CHECKS}[name]
