@@ -42,8 +42,8 @@ class Accounts(Protocol):
     def declared(self) -> Collection[str]:
         """Ids of all declared accounts."""
 
-    def declare(self, account_ids: Sequence[str]) -> None:
-        """Declare accounts with default values."""
+    def declare(self, account_ids: Sequence[str]) -> Collection[str]:
+        """Declare accounts with default values; those of ``account_ids`` that now exist."""
 
 
 @dataclass(frozen=True)
@@ -402,9 +402,9 @@ class Loader:
         }
         undeclared = sorted(found - set(self._accounts.declared())) if found else []
         if undeclared and self._create_accounts:
-            self._accounts.declare(undeclared)
-            self._created += undeclared
-            undeclared = []
+            created = set(self._accounts.declare(undeclared))
+            self._created += sorted(created)
+            undeclared = [account for account in undeclared if account not in created]
         if undeclared:
             connection.execute(
                 "update batch_rows set reason = 'undeclared_account',"

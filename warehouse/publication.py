@@ -1,9 +1,9 @@
-"""The published pointer and the results of checks, kept in the marts lake itself.
+"""Write, audit, publish: builds, the results of checks, and the published pointer.
 
-A refresh writes, is audited, and only then is published: a row of ``meta.publication`` says
-which snapshot of ``marts`` passed every blocking check and up to which ``load_id`` of ``raw``
-it reaches. The newest row is the pointer. Both tables are append-only and written by the
-builder alone.
+A refresh writes (a row of ``meta.build`` names the snapshot), is audited (``meta.check_result``),
+and only then is published: a row of ``meta.publication`` says which snapshot of ``marts`` passed
+every blocking check and up to which ``load_id`` of ``raw`` it reaches. The newest row is the
+pointer. The tables lie in the marts lake, are append-only and written by the builder alone.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,14 @@ from datetime import UTC, datetime
 import duckdb
 
 from warehouse.errors import MeterhouseError
-from warehouse.lake import Connection, attach, catalog_exists, open_engine, table_exists
+from warehouse.lake import (
+    Connection,
+    attach,
+    catalog_exists,
+    current_snapshot,
+    open_engine,
+    table_exists,
+)
 from warehouse.settings import Settings
 
 _TABLES = """
@@ -21,6 +28,13 @@ create schema if not exists {lake}.meta;
 create table if not exists {lake}.meta.publication (
     publication_id bigint not null,
     published_at timestamp not null,
+    marts_snapshot bigint not null,
+    raw_snapshot bigint not null,
+    raw_load_id bigint not null
+);
+create table if not exists {lake}.meta.build (
+    build_id bigint not null,
+    built_at timestamp not null,
     marts_snapshot bigint not null,
     raw_snapshot bigint not null,
     raw_load_id bigint not null
@@ -49,6 +63,17 @@ class Publication:
 
     publication_id: int
     published_at: datetime
+    marts_snapshot: int
+    raw_snapshot: int
+    raw_load_id: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a refresh wrote, published or not. ``built_at`` is UTC."""
+
+    build_id: int
+    built_at: datetime
     marts_snapshot: int
     raw_snapshot: int
     raw_load_id: int
@@ -90,6 +115,39 @@ def latest_publication(connection: Connection, lake: str = "marts") -> Publicati
         f" from {lake}.meta.publication order by publication_id desc limit 1"
     ).fetchone()
     return Publication(row[0], row[1].replace(tzinfo=UTC), *row[2:]) if row else None
+
+
+def record_build(
+    connection: Connection, *, raw_snapshot: int, raw_load_id: int, built_at: datetime
+) -> Build:
+    """Note that the newest snapshot of ``marts`` holds a whole build. Call it under the lock
+    under which was built; ``built_at`` is an aware time."""
+    ensure_meta_tables(connection)
+    marts_snapshot = current_snapshot(connection, "marts")
+    before = latest_build(connection)
+    build = Build(
+        build_id=before.build_id + 1 if before else 1,
+        built_at=built_at,
+        marts_snapshot=marts_snapshot,
+        raw_snapshot=raw_snapshot,
+        raw_load_id=raw_load_id,
+    )
+    connection.execute(
+        "insert into marts.meta.build values (?, ?, ?, ?, ?)",
+        [build.build_id, _naive(built_at), marts_snapshot, raw_snapshot, raw_load_id],
+    )
+    return build
+
+
+def latest_build(connection: Connection) -> Build | None:
+    """The newest build, or None before the first."""
+    if not table_exists(connection, "marts.meta.build"):
+        return None
+    row = connection.execute(
+        "select build_id, built_at, marts_snapshot, raw_snapshot, raw_load_id"
+        " from marts.meta.build order by build_id desc limit 1"
+    ).fetchone()
+    return Build(row[0], row[1].replace(tzinfo=UTC), *row[2:]) if row else None
 
 
 def record_checks(

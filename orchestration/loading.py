@@ -1,0 +1,99 @@
+"""Loading as one act: operational tables, usage, what can be replayed, prices of new models."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.accounts import StoreAccounts
+from billing.exports import StoreExport
+from billing.store import open_store
+from ingest.landing import matching_files, waiting_files
+from ingest.load import MENDED_BY_OTHERS, FileReport, Loader, LoadReport, Progress
+from ingest.operations import sync_operations
+from ingest.prices import match_models, sync_prices
+from ingest.specs import SourceSpec, find_spec, load_specs
+from ingest.tables import next_load_id
+from warehouse.errors import MeterhouseError
+from warehouse.lake import Connection, writing
+from warehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load did: the report of its files, and of rows that it could take out of quarantine."""
+
+    usage: LoadReport
+    replayed: LoadReport
+
+
+def load_files(
+    settings: Settings,
+    source: str,
+    paths: Sequence[Path],
+    *,
+    create_accounts: bool = False,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Load files or folders of one source. Raises MeterhouseError for a source or path unknown."""
+    spec = find_spec(settings, source)
+    files = matching_files(spec, tuple(paths))
+    with _loading(settings, create_accounts, progress) as (loader, _):
+        return Loaded(loader.load(spec, files), _replay(loader, load_specs(settings)))
+
+
+def load_landing(settings: Settings, *, progress: Progress | None = None) -> Loaded:
+    """Load whatever waits in the landing folder, source by source."""
+    specs = load_specs(settings)
+    with _loading(settings, False, progress) as (loader, connection):
+        files: list[FileReport] = []
+        for waiting in waiting_files(settings, connection):
+            files += loader.load(specs[waiting.source], [waiting.path]).files
+        return Loaded(LoadReport(tuple(files)), _replay(loader, specs))
+
+
+def replay(
+    settings: Settings, source: str | None = None, reasons: Sequence[str] = MENDED_BY_OTHERS
+) -> LoadReport:
+    """Read open quarantined rows again, of one source or of all."""
+    specs = load_specs(settings)
+    if source is not None:
+        specs = {source: find_spec(settings, source)}
+    with _loading(settings, False, None) as (loader, _):
+        return _replay(loader, specs, reasons)
+
+
+def _replay(
+    loader: Loader, specs: Mapping[str, SourceSpec], reasons: Sequence[str] = MENDED_BY_OTHERS
+) -> LoadReport:
+    files = [file for spec in specs.values() for file in loader.replay(spec, reasons).files]
+    return LoadReport(tuple(files))
+
+
+@contextmanager
+def _loading(
+    settings: Settings, create_accounts: bool, progress: Progress | None
+) -> Iterator[tuple[Loader, Connection]]:
+    """A loader under its lock; around it the operational tables and prices are brought up to date."""
+    with open_store(settings) as store, writing(settings, "raw") as connection:
+        loader = Loader(
+            connection,
+            settings,
+            StoreAccounts(store),
+            create_accounts=create_accounts,
+            progress=progress,
+        )
+        sync_operations(connection, StoreExport(store))
+        sync_prices(connection)
+        before = next_load_id(connection) - 1
+        yield loader, connection
+        sync_operations(connection, StoreExport(store))
+        match_models(connection, since_load_id=before)
+
+
+def failure_of(report: LoadReport) -> MeterhouseError | None:
+    """The error to raise when files could not be read at all."""
+    if not report.failures:
+        return None
+    lines = [f"  {file.path}: {file.message}" for file in report.failures]
+    return MeterhouseError("these files could not be read:\n" + "\n".join(lines))
