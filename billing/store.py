@@ -53,9 +53,14 @@ class Store:
                     connection.execute(sa.text(f"set local lock_timeout = '{_WAIT_SECONDS}s'"))
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_KEY)))
             except sa.exc.OperationalError as error:
+                reason = _first_line(error)
+                if "lock" not in reason:
+                    raise MeterhouseError(
+                        f"the operational store cannot be written: {reason}"
+                    ) from error
                 raise MeterhouseError(
                     f"the operational store has been busy for more than {_WAIT_SECONDS} seconds "
-                    f"({_first_line(error)}); try again when its other writers are done"
+                    f"({reason}); try again when its other writers are done"
                 ) from error
             with transaction:
                 yield connection
