@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from importlib.metadata import version
+from itertools import pairwise
 from typing import NamedTuple
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
@@ -38,8 +39,9 @@ class PriceRow(NamedTuple):
 
     ``effective_from`` is UTC midnight of a day, 1970-01-01 where the list names no start.
     ``day_start`` and ``day_end`` (exclusive) are offsets from UTC midnight, both None for all
-    day; a part of the day never crosses midnight. ``tier_start`` is the number of prompt
-    tokens (input and cached) from which the price holds for all tokens of the request.
+    day; a part of the day never crosses midnight, and of one model the parts are the same for
+    every start. ``tier_start`` is the number of prompt tokens (input and cached) from which the
+    price holds for all tokens of the request.
     """
 
     provider: str
@@ -151,19 +153,15 @@ def _schedule(
         if isinstance(c, TimeOfDateConstraint)
         for cut in (c.start_time, c.end_time)
     }
+    # The same parts of the day for every start, so that a part's price ends where the next begins.
+    edges = sorted(cuts)
+    parts: list[tuple[timedelta | None, timedelta | None]] = (
+        [(None, None)] if len(edges) == 1 else list(pairwise([*edges, _DAY_END]))
+    )
     for start in sorted({_BEGINNING} | {max(start, _BEGINNING) for start in starts}):
         midnight = datetime.combine(start, time(), UTC)
-        parts: list[tuple[timedelta, ModelPrice]] = []
-        for cut in sorted(cuts):
-            prices = model.get_prices(midnight + cut)
-            if not parts or parts[-1][1] != prices:
-                parts.append((cut, prices))
-        if len(parts) == 1:
-            yield start, None, None, parts[0][1]
-            continue
-        ends = [cut for cut, _ in parts[1:]] + [_DAY_END]
-        for (day_start, prices), day_end in zip(parts, ends, strict=True):
-            yield start, day_start, day_end, prices
+        for day_start, day_end in parts:
+            yield start, day_start, day_end, model.get_prices(midnight + (day_start or _MIDNIGHT))
 
 
 def _since_midnight(moment: time) -> timedelta:

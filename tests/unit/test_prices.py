@@ -169,6 +169,15 @@ def test_the_rows_of_a_model_and_start_cover_the_day_once() -> None:
             assert (edges[0], edges[-1]) == (timedelta(), DAY), key
 
 
+def test_the_parts_of_the_day_of_a_model_are_the_same_for_every_start() -> None:
+    parts: dict[tuple[str, str], dict[date, set[tuple[object, object]]]] = {}
+    for row in list_prices():
+        by_start = parts.setdefault((row.provider, row.price_model), {})
+        by_start.setdefault(row.effective_from, set()).add((row.day_start, row.day_end))
+    for model, by_start in parts.items():
+        assert len({frozenset(found) for found in by_start.values()}) == 1, model
+
+
 def made(prices: ModelPrice | list[ConditionalPrice]) -> ModelInfo:
     return ModelInfo(id="made", match=ClauseEquals(equals="made"), prices=prices)
 
