@@ -108,13 +108,21 @@ def ensure_meta_tables(connection: Connection, lake: str = "marts") -> None:
 
 def latest_publication(connection: Connection, lake: str = "marts") -> Publication | None:
     """The published pointer as seen by ``connection``, or None before the first publication."""
+    found = latest_publications(connection, 1, lake)
+    return found[0] if found else None
+
+
+def latest_publications(
+    connection: Connection, count: int, lake: str = "marts"
+) -> list[Publication]:
+    """The last ``count`` published states, the newest first."""
     if not table_exists(connection, f"{lake}.meta.publication"):
-        return None
-    row = connection.execute(
+        return []
+    rows = connection.execute(
         "select publication_id, published_at, marts_snapshot, raw_snapshot, raw_load_id"
-        f" from {lake}.meta.publication order by publication_id desc limit 1"
-    ).fetchone()
-    return Publication(row[0], row[1].replace(tzinfo=UTC), *row[2:]) if row else None
+        f" from {lake}.meta.publication order by publication_id desc limit {count}"
+    ).fetchall()
+    return [Publication(row[0], row[1].replace(tzinfo=UTC), *row[2:]) for row in rows]
 
 
 def record_build(
