@@ -83,22 +83,23 @@ def sync_prices(connection: Connection) -> PricesSynced:
     return PricesSynced(load_id, release, len(rows))
 
 
-def match_models(connection: Connection, since_load_id: int | None = None) -> ModelsMatched:
+def match_models(connection: Connection) -> ModelsMatched:
     """Append to ``raw.main.model_match`` what the price list calls each model name seen.
 
-    A name is looked up once a release. Usage is searched for new names in batches above
-    ``since_load_id`` only (everywhere when None): pass a load_id up to which they were matched
-    before, so that the cost follows the new usage. Names the list does not know get a row
-    without a provider. One transaction with one row of audit (kind ``prices``), and only when
-    there is something new; call it under the loader's lock.
+    A name is looked up once a release; names the list does not know get a row without a
+    provider. One transaction with one row of audit (kind ``prices``), and only when there is a
+    new name; call it under the loader's lock.
     """
     started, release = _now(), _release()
     ensure_tables(connection)
+    # Every name of a batch below the newest match was looked up, then or before, so that only
+    # later batches are searched. A load that was killed before its names were is among these.
     new_names = connection.execute(
         """
         with names as (
             select model from raw.main.usage_event
-            where model is not null and load_id > ?
+            where model is not null
+                and load_id > (select coalesce(max(load_id), 0) from raw.main.model_match)
             union
             select model from raw.main.model_match
         )
@@ -107,7 +108,7 @@ def match_models(connection: Connection, since_load_id: int | None = None) -> Mo
         where model not in (select model from raw.main.model_match where release = ?)
         order by model
         """,
-        [-1 if since_load_id is None else since_load_id, release],
+        [release],
     ).fetchall()
     if not new_names:
         return ModelsMatched(None, 0, ())

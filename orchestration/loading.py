@@ -13,7 +13,6 @@ from ingest.load import MENDED_BY_OTHERS, FileReport, Loader, LoadReport, Progre
 from ingest.operations import sync_operations
 from ingest.prices import match_models, sync_prices
 from ingest.specs import SourceSpec, find_spec, load_specs
-from ingest.tables import next_load_id
 from warehouse.errors import MeterhouseError
 from warehouse.lake import Connection, writing
 from warehouse.settings import Settings
@@ -85,10 +84,9 @@ def _loading(
         )
         sync_operations(connection, StoreExport(store))
         sync_prices(connection)
-        before = next_load_id(connection) - 1
         yield loader, connection
         sync_operations(connection, StoreExport(store))
-        match_models(connection, since_load_id=before)
+        match_models(connection)
 
 
 def failure_of(report: LoadReport) -> MeterhouseError | None:

@@ -60,6 +60,16 @@ def log_usage(connection: Connection, load_id: int, *models: str | None) -> None
     )
 
 
+def audit_of(load_id: int) -> str:
+    """A query for the row of audit of batch ``load_id``."""
+    return (
+        f"select {load_id} as load_id, 'file' as kind, 'test' as source, 'log' as path,"
+        " '' as content_hash, 0 as size_bytes, 0 as line_count, 0 as rows_read, 0 as rows_loaded,"
+        " 0 as rows_duplicate, 0 as rows_rejected, now()::timestamp as started_at,"
+        " now()::timestamp as finished_at"
+    )
+
+
 def test_an_empty_store_leaves_the_lake_as_it_is(store: Store, raw: Connection) -> None:
     assert sync_operations(raw, StoreExport(store)) == OperationsSynced(None, 0, 0)
     assert rows(raw, "from raw.main.load") == []
@@ -182,20 +192,22 @@ def test_a_new_release_is_appended_and_changes_no_row(
     raw: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync_prices(raw)
-    log_usage(raw, 100, "gpt-5")
+    log_usage(raw, 2, "gpt-5")
+    raw.execute("insert into raw.main.load by name " + audit_of(2))
     match_models(raw)
     before = rows(raw, "from raw.main.model_price order by all")
     monkeypatch.setattr(prices, "_release", lambda: "99.0.0")
     assert sync_prices(raw).load_id is not None
     assert rows(raw, "from raw.main.model_price where release <> '99.0.0' order by all") == before
-    assert match_models(raw, since_load_id=100).models == 1
+    assert match_models(raw).models == 1
     assert len(rows(raw, "from raw.main.model_match where model = 'gpt-5'")) == 2
 
 
 def test_each_model_name_is_looked_up_once_and_the_unknown_ones_are_named(raw: Connection) -> None:
-    log_usage(raw, 100, "azure/DeepSeek-V3.2", "gpt-5", "gpt-5", None, "warehouse-m")
+    log_usage(raw, 1, "azure/DeepSeek-V3.2", "gpt-5", "gpt-5", None, "warehouse-m")
+    raw.execute("insert into raw.main.load by name " + audit_of(1))
     first = match_models(raw)
-    assert (first.load_id, first.models, first.unknown) == (1, 3, ("warehouse-m",))
+    assert (first.load_id, first.models, first.unknown) == (2, 3, ("warehouse-m",))
     assert rows(
         raw, "select model, provider, price_model from raw.main.model_match order by model"
     ) == [
@@ -204,12 +216,20 @@ def test_each_model_name_is_looked_up_once_and_the_unknown_ones_are_named(raw: C
         ("warehouse-m", None, None),
     ]
     assert match_models(raw).load_id is None
-    assert rows(raw, "select kind, rows_loaded from raw.main.load") == [("prices", 3)]
+    assert rows(raw, "select kind, rows_loaded from raw.main.load order by load_id") == [
+        ("file", 0),
+        ("prices", 3),
+    ]
 
 
-def test_new_names_are_searched_for_in_new_batches_only(raw: Connection) -> None:
-    log_usage(raw, 100, "gpt-5")
-    log_usage(raw, 101, "claude-opus-4-7")
-    assert match_models(raw, since_load_id=100).models == 1
-    assert match_models(raw, since_load_id=101).load_id is None
-    assert match_models(raw).models == 1
+def test_names_of_a_load_that_was_killed_before_they_were_looked_up_are_found_later(
+    raw: Connection,
+) -> None:
+    log_usage(raw, 1, "gpt-5")
+    raw.execute("insert into raw.main.load by name " + audit_of(1))
+    assert match_models(raw).load_id == 2
+    log_usage(raw, 3, "claude-opus-4-7")
+    log_usage(raw, 4, "gpt-5", "gemini-2.5-pro")
+    raw.execute("insert into raw.main.load by name " + audit_of(4))
+    assert match_models(raw).models == 2
+    assert match_models(raw).load_id is None
