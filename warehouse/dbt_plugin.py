@@ -6,10 +6,13 @@ as Meterhouse itself. ``METERHOUSE_RAW_SNAPSHOT`` pins the raw lake; without it,
 
 import atexit
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.factory import FACTORY
 
 from warehouse.errors import MeterhouseError
 from warehouse.lake import attach, catalog_exists, engine_config, prepare_engine, writing
@@ -21,7 +24,7 @@ RAW_SNAPSHOT = "METERHOUSE_RAW_SNAPSHOT"
 
 
 class Plugin(BasePlugin):
-    """Holds the builder's lock while dbt's connection lives, and attaches both lakes to it."""
+    """Holds the builder's lock while dbt's engine lives, and attaches both lakes to it."""
 
     def initialize(self, config: dict[str, Any]) -> None:
         """Take nothing yet: ``dbt parse`` needs no lake."""
@@ -33,18 +36,50 @@ class Plugin(BasePlugin):
         config.update(engine_config(self._settings))
 
     def configure_connection(self, conn: Any) -> None:
-        """Attach ``raw`` read-only and ``marts`` for writing, under the builder's lock."""
+        """Attach ``raw`` read-only and ``marts`` for writing, under the builder's lock.
+
+        Raises MeterhouseError when nothing was loaded yet or another builder is at work.
+        """
         settings = self._settings
         if not catalog_exists(settings, "raw"):
             raise MeterhouseError(
                 f"there is no usage in {settings.home} yet; run `meterhouse load` or `meterhouse sample`"
             )
         held = ExitStack()
-        held.enter_context(writer_lock(settings, "marts"))
-        atexit.register(held.close)
-        with writing(settings, "marts") as connection:
-            ensure_meta_tables(connection)
-        prepare_engine(conn, settings)
-        pinned = os.environ.get(RAW_SNAPSHOT)
-        attach(conn, settings, "raw", snapshot=int(pinned) if pinned else None)
-        attach(conn, settings, "marts", read_only=False)
+        try:
+            held.enter_context(writer_lock(settings, "marts"))
+            with writing(settings, "marts") as connection:
+                ensure_meta_tables(connection)
+            prepare_engine(conn, settings)
+            pinned = os.environ.get(RAW_SNAPSHOT)
+            attach(conn, settings, "raw", snapshot=int(pinned) if pinned else None)
+            attach(conn, settings, "marts", read_only=False)
+        except BaseException:
+            held.close()
+            raise
+        _at_the_end_of_this_invocation(held.close)
+
+
+def _at_the_end_of_this_invocation(let_go: Callable[[], None]) -> None:
+    """Close dbt's engine and then call ``let_go`` when dbt cleans up its connections.
+
+    dbt-duckdb keeps an in-memory engine until the process ends. In a process that invokes dbt
+    more than once it would stay attached to the lakes as they were, and keep the lock.
+    """
+    atexit.register(let_go)
+    adapter = FACTORY.adapters.get(DuckDBConnectionManager.TYPE)
+    if adapter is None:
+        return
+    manager = adapter.connections
+    clean_up = manager.cleanup_all
+
+    def clean_up_and_close() -> None:
+        manager.cleanup_all = clean_up
+        clean_up()
+        environment, DuckDBConnectionManager._ENV = DuckDBConnectionManager._ENV, None
+        if environment is not None:
+            environment.close()
+        let_go()
+        atexit.unregister(let_go)
+
+    manager.cleanup_all = clean_up_and_close

@@ -1,0 +1,27 @@
+{#
+    A quotient, rounded to `scale` decimals; 0 when the denominator is 0. Engines differ in what
+    dividing decimals gives, so it is done on doubles: for shares and estimates, never for money.
+#}
+{% macro ratio(numerator, denominator, precision, scale) -%}
+    {{ return(adapter.dispatch('ratio', 'meterhouse')(numerator, denominator, precision, scale)) }}
+{%- endmacro %}
+
+{% macro default__ratio(numerator, denominator, precision, scale) -%}
+    cast(
+        coalesce(
+            round(cast({{ numerator }} as double) / nullif(cast({{ denominator }} as double), 0), {{ scale }}),
+            0
+        )
+        as decimal({{ precision }}, {{ scale }})
+    )
+{%- endmacro %}
+
+
+{# A decimal rounded half up; what is rounded is never negative here. #}
+{% macro round_half_up(amount, scale) -%}
+    {{ return(adapter.dispatch('round_half_up', 'meterhouse')(amount, scale)) }}
+{%- endmacro %}
+
+{% macro duckdb__round_half_up(amount, scale) -%}
+    round({{ amount }}, {{ scale }})
+{%- endmacro %}
