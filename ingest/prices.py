@@ -94,12 +94,16 @@ def match_models(connection: Connection) -> ModelsMatched:
     ensure_tables(connection)
     # Every name of a batch below the newest match was looked up, then or before, so that only
     # later batches are searched. A load that was killed before its names were is among these.
+    # Written out as a number, since files are passed over by their statistics only then.
+    searched = connection.execute(
+        "select coalesce(max(load_id), 0) from raw.main.model_match"
+    ).fetchone()
+    assert searched is not None
     new_names = connection.execute(
-        """
+        f"""
         with names as (
             select model from raw.main.usage_event
-            where model is not null
-                and load_id > (select coalesce(max(load_id), 0) from raw.main.model_match)
+            where model is not null and load_id > {int(searched[0])}
             union
             select model from raw.main.model_match
         )
