@@ -1,0 +1,62 @@
+"""What is chosen on a page stands in its address, so that a link shows the same to another.
+
+The address holds ids (``?account=acme&month=2026-11``), not the labels that a bound widget would
+write there: an id outlives a rename.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import streamlit as st
+
+from app import formats
+
+
+def choose(
+    key: str, label: str, options: Sequence[str], describe: Callable[[str], str]
+) -> tuple[str, str | None]:
+    """A select box whose choice follows the address, and what the address asked for in vain.
+
+    The first of ``options`` is the default. The address counts when it was changed from outside
+    (a link, the browser's back button); otherwise the box does. Call :func:`write` with what all
+    boxes of the page chose.
+    """
+    asked = st.query_params.get(key)
+    written = st.session_state.get(_written(key))
+    missed = None
+    if asked is not None and asked != written:
+        if asked in options:
+            st.session_state[key] = asked
+        else:
+            missed = formats.clip(asked, 40)
+    elif key not in st.session_state and written in options:
+        st.session_state[key] = written
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = options[0]
+    chosen = st.selectbox(
+        label,
+        options,
+        format_func=describe,
+        key=key,
+        required=True,
+        filter_mode="contains",
+        label_visibility="collapsed",
+    )
+    return str(chosen), missed
+
+
+def write(choices: dict[str, str]) -> None:
+    """Put the choices into the address, once for all of them."""
+    for key, value in choices.items():
+        st.session_state[_written(key)] = value
+    if st.query_params.to_dict() != choices:
+        st.query_params.from_dict(choices)
+
+
+def month_id(month: date) -> str:
+    """``2026-11``."""
+    return f"{month:%Y-%m}"
+
+
+def _written(key: str) -> str:
+    return f"address:{key}"

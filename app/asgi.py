@@ -1,0 +1,63 @@
+"""The server's entry: ``streamlit run app/asgi.py`` from the project's root.
+
+Beside the pages it answers ``/healthz``, and loads at start what the first visitor would
+otherwise wait for.
+"""
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from app.markup import empty
+from warehouse.errors import MeterhouseError
+
+
+@asynccontextmanager
+async def warm_up(_: st.App) -> AsyncIterator[None]:
+    """Import the heavy libraries and the pages' modules before the first visit."""
+    import altair  # noqa: F401
+    import duckdb  # noqa: F401
+    import pandas  # noqa: F401
+
+    from app import charts, context  # noqa: F401
+
+    context.shared_reader()
+    yield
+
+
+def say_what_failed(error: Exception) -> bool:
+    """In place of a traceback: what to do. The traceback itself goes to the log."""
+    logging.getLogger("meterhouse.app").error("a page failed", exc_info=error)
+    if isinstance(error, MeterhouseError):
+        st.html(empty("This page cannot be shown", str(error)))
+    else:
+        st.html(
+            empty(
+                "This page cannot be shown",
+                "Something unexpected happened; the server's log has the details.",
+                commands=("meterhouse doctor",),
+            )
+        )
+    return True
+
+
+async def healthz(_: Request) -> PlainTextResponse:
+    """``ok`` while the server answers; it asks no lake."""
+    return PlainTextResponse("ok")
+
+
+app = st.App(
+    Path(__file__).resolve().parent / "main.py",
+    routes=[Route("/healthz", healthz)],
+    lifespan=warm_up,
+    on_script_error=say_what_failed,
+)

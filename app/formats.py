@@ -1,0 +1,178 @@
+"""How figures, dates and texts are written on a page. Pure functions, English, no locale.
+
+Every function takes None for "not known" and writes a dash, never a zero.
+"""
+
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
+
+DASH = "–"
+MINUS = "\N{MINUS SIGN}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+def number(value: Decimal | int | None, decimals: int = 0) -> str:
+    """``1,234.50``: commas between thousands, rounded half up to ``decimals``."""
+    if value is None:
+        return DASH
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    text = f"{abs(rounded):,.{decimals}f}"
+    return f"{MINUS}{text}" if rounded < 0 else text
+
+
+def credits(value: Decimal | None) -> str:
+    """Credits with as many decimals as a reader needs: the smaller, the more; never a false 0."""
+    if value is None:
+        return DASH
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < Decimal("0.0001"):
+        return "< 0.0001" if value > 0 else f"> {MINUS}0.0001"
+    return number(value, 0 if size >= 100_000 else 2 if size >= Decimal("0.1") else 4)
+
+
+def usd(value: Decimal | None) -> str:
+    """US dollars: cents, four decimals below ten cents."""
+    if value is None:
+        return DASH
+    size = abs(value)
+    if 0 < size < Decimal("0.0001"):
+        return "< $0.0001"
+    text = number(size, 0 if size >= 100_000 else 2 if size >= Decimal("0.1") or not size else 4)
+    return f"{MINUS if value < 0 else ''}${text}"
+
+
+def share(value: Decimal | None) -> str:
+    """A share between 0 and 1 as ``27.4 %``; a share too small to write is ``< 0.1 %``."""
+    if value is None:
+        return DASH
+    if 0 < value < Decimal("0.0005"):
+        return f"< 0.1{THIN}%"
+    return f"{number(value * 100, 1)}{THIN}%"
+
+
+def change(now: Decimal | None, before: Decimal | None) -> str | None:
+    """By how much ``now`` differs from ``before``: ``+14.4 %``, from ten times on ``12×``.
+
+    None where there is nothing to compare with.
+    """
+    if now is None or not before:
+        return None
+    ratio = now / before
+    if ratio >= 10:
+        return f"{number(ratio)}×"
+    percent = number((ratio - 1) * 100, 1)
+    sign = "" if ratio < 1 or percent == "0.0" else "+"
+    return f"{sign}{percent}{THIN}%"
+
+
+def compact(value: int | None) -> str:
+    """A large count in a few figures: ``8,120``, ``33.1 K``, ``195.2 M``, ``1.4 B``."""
+    if value is None:
+        return DASH
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if abs(value) >= max(size, 10_000):
+            return f"{number(Decimal(value) / size, 1)}{THIN}{unit}"
+    return number(value)
+
+
+def day(value: date | None) -> str:
+    """``23 Nov 2026``."""
+    return DASH if value is None else f"{short_day(value)} {value.year}"
+
+
+def short_day(value: date) -> str:
+    """``23 Nov``."""
+    return f"{value.day} {_MONTHS[value.month - 1][:3]}"
+
+
+def month(value: date | None) -> str:
+    """``November 2026``."""
+    return DASH if value is None else f"{_MONTHS[value.month - 1]} {value.year}"
+
+
+def month_name(value: date) -> str:
+    """``November``."""
+    return _MONTHS[value.month - 1]
+
+
+def days(first: date, last: date) -> str:
+    """A span with both ends: ``1–23 Nov 2026``, ``28 Oct – 3 Nov 2026``."""
+    if first == last:
+        return day(first)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}–{day(last)}"
+    start = short_day(first) if first.year == last.year else day(first)
+    return f"{start} – {day(last)}"
+
+
+def moment(value: datetime | None, zone: str = "UTC") -> str:
+    """A UTC time in ``zone``: ``23 Nov 2026, 15:12 CET``."""
+    if value is None:
+        return DASH
+    local = utc(value).astimezone(ZoneInfo(zone))
+    return f"{day(local.date())}, {local:%H:%M} {local.tzname()}"
+
+
+def short_moment(value: datetime | None, now: datetime) -> str:
+    """A UTC time without its zone: ``23 Nov, 14:08``; of another year only the day."""
+    if value is None:
+        return DASH
+    if value.year != now.year:
+        return day(value.date())
+    return f"{short_day(value.date())}, {value:%H:%M}"
+
+
+def utc(value: datetime) -> datetime:
+    """A time of the lake, whose timestamps are UTC without a zone, as an aware time."""
+    return value if value.tzinfo else value.replace(tzinfo=ZoneInfo("UTC"))
+
+
+def ago(then: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that fits: ``just now``, ``12 min ago``, ``3 days ago``."""
+    if then is None:
+        return "never"
+    return "just now" if (age := now - utc(then)) < timedelta(minutes=1) else f"{span(age)} ago"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest unit, rounded down: ``12 min``, ``5 h``, ``3 days``."""
+    minutes = max(0, int(length.total_seconds())) // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h"
+    return f"{minutes // (24 * 60)} days"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """``1 event``, ``1,432 events``."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def clip(text: str, length: int) -> str:
+    """The text in at most ``length`` characters, an ellipsis where it was cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def plain(text: str) -> str:
+    """A text from data for a place that reads Markdown: every character of meaning escaped."""
+    marks = "\\`*_{}[]()#+-.!|$<>~:&"
+    return "".join(f"\\{letter}" if letter in marks else letter for letter in text)

@@ -1,0 +1,162 @@
+"""The gate: the one place that every query of the app passes.
+
+A question about an account names a model and the columns of its rows, never an account: the
+gate adds ``account_id = $account_id`` itself, bound to the account that was entered. So a page
+cannot forget the filter, nor ask past it. Settled figures come from reporting models at the
+published snapshot; what is read at the head says so in its question. Values are always bound.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, TypeVar
+
+from app.lake import LakeReader, State
+from warehouse.publication import Publication
+from warehouse.settings import Settings
+
+Row = TypeVar("Row")
+
+_REPORTING_MODEL = re.compile(r"rpt_[a-z0-9_]+")
+_HEAD_TABLE = re.compile(r"raw\.main\.[a-z_]+")
+
+
+class UnknownAccount(Exception):
+    """The account does not exist, or may not be seen; which of the two is not told."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account as the chooser shows it; dates are the account's days, None without usage."""
+
+    account_id: str
+    name: str
+    time_zone: str
+    currency: str
+    plan: str
+    first_usage_date: Any
+    last_usage_date: Any
+    last_month: Any
+
+
+@dataclass(frozen=True)
+class AccountQuestion(Generic[Row]):
+    """What can be asked about one account.
+
+    ``row`` is a dataclass: each field is a column of the model, or the expression that
+    ``columns`` gives for it. ``where`` narrows further and names its parameters ``$name``.
+    At the head, ``model`` is a table of the raw lake.
+    """
+
+    model: str
+    row: type[Row]
+    where: str = ""
+    order: str = ""
+    state: State = "published"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def sql(self) -> str:
+        """The query, filtered by ``$account_id``."""
+        pattern = _REPORTING_MODEL if self.state == "published" else _HEAD_TABLE
+        if not pattern.fullmatch(self.model):
+            raise ValueError(f"{self.model} may not be read at the {self.state} state")
+        table = self.model if self.state == "head" else f"marts.main.{self.model}"
+        text = f"select {_columns(self.row, self.columns)} from {table}"
+        text += " where account_id = $account_id"
+        if self.where:
+            text += f" and ({self.where})"
+        if self.order:
+            text += f" order by {self.order}"
+        return text
+
+
+@dataclass(frozen=True)
+class StaffQuestion(Generic[Row]):
+    """What the platform's staff may ask across accounts: a whole query over ``{columns}``."""
+
+    row: type[Row]
+    query: str
+    state: State = "published"
+
+    def sql(self) -> str:
+        """The query with the columns of ``row`` in place."""
+        return self.query.replace("{columns}", _columns(self.row, {}))
+
+
+_ACCOUNTS = StaffQuestion(
+    Account, "select {columns} from marts.main.rpt_account order by lower(name), account_id"
+)
+
+
+class AccountReader:
+    """Reads one account; it was checked when it was entered, and cannot be exchanged."""
+
+    def __init__(self, gate: "Gate", account: Account) -> None:
+        """Made by :meth:`Gate.enter` only."""
+        self._gate = gate
+        self.account = account
+
+    def ask(self, question: AccountQuestion[Row], **parameters: Any) -> list[Row]:
+        """The rows of this account that answer the question."""
+        if "account_id" in parameters:
+            raise ValueError("the account is bound by the gate and cannot be a parameter")
+        return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
+
+
+class Gate:
+    """Answers questions at one publication, and at the head where a question says so."""
+
+    def __init__(self, reader: LakeReader, publication: Publication | None) -> None:
+        """Without a ``publication`` only the head can be read."""
+        self._reader = reader
+        self.publication = publication
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that say which lake is read."""
+        return self._reader.settings
+
+    def accounts(self) -> list[Account]:
+        """The accounts that the present user may see: all of them for the one local user."""
+        return self.ask_staff(_ACCOUNTS)
+
+    def enter(self, account_id: str) -> AccountReader:
+        """The reader of one account. Raises UnknownAccount unless the user may see it."""
+        for account in self.accounts():
+            if account.account_id == account_id:
+                return AccountReader(self, account)
+        raise UnknownAccount(account_id)
+
+    def has_raw(self) -> bool:
+        """Whether anything was ever loaded."""
+        return self._reader.has_lake("raw")
+
+    def has_checks(self) -> bool:
+        """Whether any refresh has recorded check results."""
+        return self._reader.has_table("marts.meta.check_result")
+
+    def ask_staff(self, question: StaffQuestion[Row], **parameters: Any) -> list[Row]:
+        """The rows that answer a question of the staff."""
+        return self.rows(question, parameters)
+
+    def rows(
+        self,
+        question: AccountQuestion[Row] | StaffQuestion[Row],
+        parameters: Mapping[str, Any],
+    ) -> list[Row]:
+        """Run a question where it belongs; the readers above are the way here."""
+        if question.state == "published" and self.publication is None:
+            raise ValueError("nothing is published yet")
+        found = self._reader.rows(
+            question.sql(),
+            parameters,
+            publication=self.publication if question.state == "published" else None,
+        )
+        return [question.row(*values) for values in found]
+
+
+def _columns(row: type, expressions: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"{expressions[item.name]} as {item.name}" if item.name in expressions else item.name
+        for item in fields(row)
+    )

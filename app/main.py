@@ -1,0 +1,52 @@
+"""The app's frame: its name, look and navigation. The pages are in ``views/``."""
+
+import streamlit as st
+
+from app.markup import empty
+from app.theme import ICON, LOGO, STYLES, brand_style
+from warehouse.errors import MeterhouseError
+from warehouse.settings import load_settings
+
+
+def main() -> None:
+    """Draw the frame and run the page that the address names."""
+    try:
+        settings = load_settings()
+    except MeterhouseError as error:
+        st.html(STYLES)
+        st.html(empty("The settings cannot be used", str(error)))
+        return
+    st.set_page_config(
+        page_title=settings.platform_name,
+        page_icon=str(ICON),
+        layout="wide",
+        menu_items={"About": f"{settings.platform_name} · help at {settings.support_email}"},
+    )
+    st.logo(str(LOGO), size="large")
+    st.html(STYLES)
+    st.html(brand_style(settings.platform_name))
+    page = st.navigation(
+        {
+            "Billing": [
+                st.Page(
+                    "views/overview.py",
+                    title="Overview",
+                    icon=":material/space_dashboard:",
+                    default=True,
+                )
+            ],
+            "Admin": [
+                st.Page(
+                    "views/data_health.py",
+                    title="Data health",
+                    icon=":material/monitor_heart:",
+                    url_path="data-health",
+                )
+            ],
+        }
+    )
+    page.run()
+
+
+if __name__ == "__main__":
+    main()

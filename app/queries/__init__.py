@@ -1,0 +1,1 @@
+"""What each page asks: rows as dataclasses, questions as constants, figures gathered in one."""

@@ -1,0 +1,247 @@
+"""Everything the Overview shows of one account and month.
+
+Credits and shares are Decimals as the marts hold them; months are their first day and days are
+the account's own.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from app.gate import Account, AccountQuestion, AccountReader, Gate, StaffQuestion
+
+TOP_AGENTS = 8
+SPARKLINE_DAYS = 30
+
+
+@dataclass(frozen=True)
+class MonthTotals:
+    """The month as a whole. ``projected_credits`` is the run rate, the total once complete."""
+
+    month: date
+    credits: Decimal
+    events: int
+    failed_events: int
+    unrated_events: int
+    exposure_low_credits: Decimal | None
+    exposure_high_credits: Decimal | None
+    total_tokens: int | None
+    provider_cost_usd: Decimal | None
+    unpriced_events: int
+    previous_credits: Decimal | None
+    previous_credits_to_date: Decimal | None
+    days_in_month: int
+    elapsed_days: Decimal
+    is_complete: bool
+    projected_credits: Decimal | None
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day; ``median_credits`` is usual for its weekday, above ``high_credits`` is a spike."""
+
+    usage_date: date
+    credits: Decimal
+    events: int
+    failed_events: int
+    median_credits: Decimal | None
+    high_credits: Decimal | None
+    is_spike: bool
+
+
+@dataclass(frozen=True)
+class CategoryUse:
+    """One category's part of the month."""
+
+    category: str
+    label: str
+    sort_order: int
+    credits: Decimal
+    share: Decimal
+    events: int
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """One model's part of the month; the provider's cost is None where it is not known."""
+
+    model: str
+    model_name: str | None
+    provider: str | None
+    is_priced: bool
+    credits: Decimal
+    share: Decimal
+    events: int
+    total_tokens: int | None
+    provider_cost_usd: Decimal | None
+    credits_per_mtok: Decimal | None
+
+
+@dataclass(frozen=True)
+class AgentUse:
+    """One agent's part of the month."""
+
+    agent_id: str
+    credits: Decimal
+    share: Decimal
+    events: int
+    failed_events: int
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AgentDay:
+    """One agent's day."""
+
+    agent_id: str
+    usage_date: date
+    credits: Decimal
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """Up to when the published figures reach; times are UTC."""
+
+    as_of: datetime | None
+    newest_event_at: datetime | None
+    raw_load_id: int | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Usage above the published load: arrived, not settled. Credits are those of the log."""
+
+    events: int
+    logged_credits: Decimal | None
+    unlogged_events: int
+
+
+MONTH = AccountQuestion("rpt_overview_month", MonthTotals, where="month = $month")
+DAYS = AccountQuestion(
+    "rpt_overview_daily",
+    Day,
+    where="usage_date >= $first and usage_date < $until",
+    order="usage_date",
+)
+CATEGORIES = AccountQuestion(
+    "rpt_overview_category",
+    CategoryUse,
+    where="month = $month",
+    order="credits desc, events desc, sort_order",
+)
+MODELS = AccountQuestion(
+    "rpt_overview_model",
+    ModelUse,
+    where="month = $month",
+    order="credits desc, provider_cost_usd desc nulls last, events desc, model",
+)
+AGENTS = AccountQuestion(
+    "rpt_overview_agent",
+    AgentUse,
+    where="month = $month",
+    order="credits desc, events desc, agent_id",
+)
+AGENT_DAYS = AccountQuestion(
+    "rpt_overview_agent_daily",
+    AgentDay,
+    where="list_contains($agents, agent_id) and usage_date > $after and usage_date <= $last",
+    order="agent_id, usage_date",
+)
+PENDING = AccountQuestion(
+    "raw.main.usage_event",
+    Pending,
+    where="load_id > $raw_load_id and not is_withdrawn",
+    state="head",
+    columns={
+        "events": "count(*)",
+        "logged_credits": "sum(credits)",
+        "unlogged_events": "count(*) filter (where credits is null and status = 'ok')",
+    },
+)
+FRESHNESS = StaffQuestion(Freshness, "select {columns} from marts.main.rpt_freshness")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The figures of one account and month at one publication.
+
+    ``days`` reach from the first day of the month before to the last day of usage in the month;
+    ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents.
+    """
+
+    account: Account
+    month: date
+    totals: MonthTotals | None
+    days: tuple[Day, ...]
+    categories: tuple[CategoryUse, ...]
+    models: tuple[ModelUse, ...]
+    agents: tuple[AgentUse, ...]
+    sparklines: dict[str, tuple[Decimal, ...]]
+
+
+def gather_overview(reader: AccountReader, month: date) -> Overview:
+    """Read the overview of the month that starts at ``month``."""
+    until = next_month(month)
+    days = reader.ask(DAYS, first=previous_month(month), until=until)
+    agents = reader.ask(AGENTS, month=month)
+    last = max((day.usage_date for day in days), default=until - timedelta(days=1))
+    top = [agent.agent_id for agent in agents[:TOP_AGENTS]]
+    agent_days = (
+        reader.ask(AGENT_DAYS, agents=top, after=last - timedelta(days=SPARKLINE_DAYS), last=last)
+        if top
+        else []
+    )
+    totals = reader.ask(MONTH, month=month)
+    return Overview(
+        account=reader.account,
+        month=month,
+        totals=totals[0] if totals else None,
+        days=tuple(days),
+        categories=tuple(reader.ask(CATEGORIES, month=month)),
+        models=tuple(reader.ask(MODELS, month=month)),
+        agents=tuple(agents),
+        sparklines=sparklines(top, agent_days, last),
+    )
+
+
+def gather_freshness(gate: Gate) -> Freshness:
+    """Up to when the published figures reach."""
+    found = gate.ask_staff(FRESHNESS)
+    return found[0] if found else Freshness(None, None, None)
+
+
+def gather_pending(reader: AccountReader, raw_load_id: int) -> Pending:
+    """What of this account arrived after the published load, read at the head."""
+    return reader.ask(PENDING, raw_load_id=raw_load_id)[0]
+
+
+def sparklines(
+    agents: list[str], days: list[AgentDay], last: date
+) -> dict[str, tuple[Decimal, ...]]:
+    """For each agent its credits of the :data:`SPARKLINE_DAYS` days up to ``last``, 0 if none."""
+    credits = {(day.agent_id, day.usage_date): day.credits for day in days}
+    dates = [last - timedelta(days=back) for back in reversed(range(SPARKLINE_DAYS))]
+    return {
+        agent: tuple(credits.get((agent, date), Decimal(0)) for date in dates) for agent in agents
+    }
+
+
+def months_of(account: Account) -> list[date]:
+    """The months in which the account can have usage, the newest first."""
+    if account.first_usage_date is None or account.last_month is None:
+        return []
+    months = [account.last_month]
+    first = account.first_usage_date.replace(day=1)
+    while months[-1] > first:
+        months.append(previous_month(months[-1]))
+    return months
+
+
+def previous_month(month: date) -> date:
+    """The first day of the month before."""
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def next_month(month: date) -> date:
+    """The first day of the month after."""
+    return (month + timedelta(days=31)).replace(day=1)

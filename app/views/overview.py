@@ -1,0 +1,492 @@
+"""Overview: what one account used in one month, what it costs, where it is heading."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from app import charts, context, formats, theme
+from app.address import choose, month_id
+from app.address import write as write_address
+from app.gate import Account, Gate
+from app.markup import (
+    Bar,
+    Child,
+    Column,
+    Html,
+    badge,
+    bars,
+    empty,
+    figure,
+    heading,
+    join,
+    meter,
+    named,
+    notice,
+    sparkline,
+    stat,
+    table,
+    tag,
+)
+from app.queries.overview import (
+    TOP_AGENTS,
+    AgentUse,
+    Freshness,
+    ModelUse,
+    MonthTotals,
+    Overview,
+    Pending,
+    months_of,
+    previous_month,
+)
+from app.views.parts import card, nothing_published, row, watch, write
+
+MODELS_SHOWN = 8
+
+
+def render() -> None:
+    """Draw the page for the account and month of the address."""
+    gate = context.open_gate()
+    if gate.publication is None:
+        write(tag("h1", "Overview"), nothing_published(gate))
+        watch(None)
+        return
+    accounts = context.accounts(gate)
+    if not accounts:
+        write(
+            tag("h1", "Overview"),
+            empty(
+                "There are no accounts yet",
+                "Usage belongs to accounts. Declare one, or let a load declare those it finds:",
+                commands=(
+                    "meterhouse accounts add acme --name 'Acme Robotics'",
+                    "meterhouse load --create-accounts --source meterhouse usage.ndjson",
+                ),
+            ),
+        )
+        return
+    account, month, note = _choose(accounts)
+    if note:
+        write(notice("quiet", note))
+    if month is None:
+        write(
+            empty(
+                f"{account.name} has no usage yet",
+                "Its first operations show here once they are loaded and published.",
+            )
+        )
+    else:
+        _month(gate, account, month)
+    watch(gate.publication)
+
+
+def _choose(accounts: list[Account]) -> tuple[Account, date | None, str | None]:
+    """The page's head: its title and the two choosers; a note where the address asked in vain."""
+    by_id = {account.account_id: account for account in accounts}
+    by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
+    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
+        write(tag("h1", "Overview"))
+        with st.container(
+            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
+        ):
+            chosen, missed_account = choose(
+                "account",
+                "Account",
+                [account.account_id for account in by_use],
+                lambda account_id: _label(by_id[account_id], accounts),
+            )
+            account = by_id[chosen]
+            months = {month_id(month): month for month in months_of(account)}
+            missed_month = None
+            choices = {"account": chosen}
+            if months:
+                choices["month"], missed_month = choose(
+                    "month", "Month", list(months), lambda text: formats.month(months[text])
+                )
+    write_address(choices)
+    month = months.get(choices.get("month", ""))
+    name = formats.clip(account.name, 60)
+    if missed_account is not None:
+        return account, month, f"There is no account “{missed_account}”. This is {name}."
+    if missed_month is not None:
+        return (
+            account,
+            month,
+            f"{name} has no usage in “{missed_month}”. This is {formats.month(month)}.",
+        )
+    return account, month, None
+
+
+def _label(account: Account, accounts: list[Account]) -> str:
+    """An account's name, with its id where another has the same name."""
+    alike = sum(other.name == account.name for other in accounts)
+    return account.name if alike == 1 else f"{account.name} · {account.account_id}"
+
+
+def _month(gate: Gate, account: Account, month: date) -> None:
+    view = context.overview(gate, account.account_id, month)
+    fresh = context.freshness(gate)
+    pending = context.pending(gate, account.account_id)
+    write(_status_line(gate, view, fresh, pending))
+    if view.totals is None:
+        write(
+            empty(
+                f"No usage in {formats.month(month)}",
+                f"{account.name} used nothing in this month.",
+            )
+        )
+        return
+    if view.totals.unrated_events:
+        write(_unrated(view.totals))
+    _totals(view, view.totals)
+    partial = _running_day(view, fresh)
+    left, right = row("use", 1.75, 1)
+    with left:
+        _trend(view, partial)
+    with right:
+        _categories(view, view.totals)
+    left, right = row("who", 1.12, 1)
+    with left:
+        _models(view)
+    with right:
+        _agents(view)
+
+
+def _status_line(gate: Gate, view: Overview, fresh: Freshness, pending: Pending) -> Html:
+    """Whose days these are, how fresh they are, and what is not settled yet."""
+    account = view.account
+    first, last = view.month, view.days[-1].usage_date if view.days else view.month
+    publication = gate.publication
+    parts: list[Child] = [
+        tag("span", formats.days(first, max(first, last))),
+        tag("span", f"days in {account.time_zone}"),
+        tag("span", f"data as of {formats.moment(fresh.as_of, account.time_zone)}"),
+    ]
+    if publication is not None:
+        parts.append(
+            badge(
+                f"Settled · snapshot {publication.marts_snapshot}",
+                "good",
+                f"Passed every check and published {formats.moment(publication.published_at)}",
+            )
+        )
+    if pending.events:
+        logged = pending.logged_credits
+        worth = f" · {formats.credits(logged)} credits logged" if logged else ""
+        parts.append(
+            badge(
+                f"{formats.plural(pending.events, 'operation')} not settled yet{worth}",
+                "warn",
+                "Loaded after the published snapshot; not in the figures below",
+            )
+        )
+    return tag("div", *parts, class_="mh-status")
+
+
+def _unrated(totals: MonthTotals) -> Html:
+    low, high = totals.exposure_low_credits, totals.exposure_high_credits
+    if high is None:
+        worth = "What they are worth is not known: no rate of their category exists."
+    else:
+        worth = f"They may be worth {formats.credits(low)} to {formats.credits(high)} credits."
+    return notice(
+        "warn",
+        f"{formats.plural(totals.unrated_events, 'operation')} without a rate",
+        f"They are held back and not in these figures. {worth}",
+    )
+
+
+def _totals(view: Overview, totals: MonthTotals) -> None:
+    """The month in one figure and how it got there; four smaller figures beside it."""
+    name = formats.month_name(view.month)
+    before = formats.month_name(previous_month(view.month))
+    left, right = row("totals", 1.75, 1)
+    with left, card("used"):
+        number, pace = st.columns([1, 1.5], gap="medium", vertical_alignment="center")
+        with number:
+            write(
+                stat(
+                    f"Credits used in {name}",
+                    formats.credits(totals.credits),
+                    *_compared(totals, before),
+                    is_big=True,
+                )
+            )
+        with pace:
+            rows = charts.pace_rows(
+                view.days,
+                view.month,
+                totals.days_in_month,
+                None if totals.is_complete else totals.projected_credits,
+            )
+            write(_pace_key(totals, name, before))
+            st.altair_chart(
+                charts.pace_chart(rows, _palette()),
+                key="pace",
+                alt=f"Credits summed over the days of {name}",
+            )
+    with right:
+        _tiles(totals, name)
+
+
+def _compared(totals: MonthTotals, before: str) -> list[Child]:
+    """How the month stands beside the same days of the month before, and all of it."""
+    previous, to_date = totals.previous_credits, totals.previous_credits_to_date
+    if previous is None:
+        return [f"No usage in {before} to compare with"]
+    base = previous if totals.is_complete else to_date
+    change = formats.change(totals.credits, base)
+    against = f"vs. {before}" if totals.is_complete else f"vs. same days of {before}"
+    lines: list[Child] = [
+        tag("div", badge(change), " ", against, class_="mh-foot") if change else None
+    ]
+    if not totals.is_complete:
+        lines.append(f"{formats.credits(to_date)} by then in {before}")
+    return [*lines, f"{formats.credits(previous)} in all of {before}"]
+
+
+def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
+    return tag(
+        "div",
+        tag("span", name, class_="mh-key mh-key-accent"),
+        tag("span", before, class_="mh-key mh-key-usual")
+        if totals.previous_credits is not None
+        else None,
+        None if totals.is_complete else tag("span", "run rate", class_="mh-key mh-key-dots"),
+        class_="mh-keys",
+    )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small card with one figure."""
+
+    key: str
+    label: str
+    value: str
+    detail: str
+    help: str | None = None
+
+
+def _tiles(totals: MonthTotals, name: str) -> None:
+    """Four figures in two rows."""
+    first = _average(totals) if totals.is_complete else _projection(totals, name)
+    for pair in ((first, _cost(totals)), (_operations(totals), _tokens(totals))):
+        for column, tile in zip(st.columns(2, gap="small", wrap=False), pair, strict=True):
+            with column, card(tile.key):
+                write(stat(tile.label, tile.value, tile.detail, help=tile.help))
+
+
+def _projection(totals: MonthTotals, name: str) -> Tile:
+    rate = totals.credits / totals.elapsed_days if totals.elapsed_days else None
+    return Tile(
+        "projected",
+        "Projected total",
+        formats.credits(totals.projected_credits),
+        f"at {formats.credits(rate)} a day",
+        f"A first projection of {name} by run rate: credits so far ÷ days elapsed × days in "
+        "the month. It knows neither weekdays nor trend.",
+    )
+
+
+def _average(totals: MonthTotals) -> Tile:
+    return Tile(
+        "average",
+        "Credits a day",
+        formats.credits(totals.credits / totals.days_in_month),
+        f"over {totals.days_in_month} days, complete",
+    )
+
+
+def _cost(totals: MonthTotals) -> Tile:
+    unpriced = totals.unpriced_events
+    return Tile(
+        "cost",
+        "Provider cost",
+        formats.usd(totals.provider_cost_usd),
+        f"{formats.plural(unpriced, 'operation')} unpriced"
+        if unpriced
+        else "at the providers' list prices",
+        "Tokens × the provider's list price at the time. Operations of models without a known "
+        "price are counted as unpriced, not as 0.",
+    )
+
+
+def _operations(totals: MonthTotals) -> Tile:
+    return Tile(
+        "operations",
+        "Operations",
+        formats.compact(totals.events),
+        f"{formats.number(totals.failed_events)} failed"
+        f" · {_rate(totals.failed_events, totals.events)}",
+    )
+
+
+def _tokens(totals: MonthTotals) -> Tile:
+    cost, tokens = totals.provider_cost_usd, totals.total_tokens
+    return Tile(
+        "tokens",
+        "Tokens",
+        formats.compact(tokens),
+        f"{formats.usd(cost * 1_000_000 / tokens)} a million"
+        if cost and tokens
+        else "no cost known",
+    )
+
+
+def _rate(part: int, whole: int) -> str:
+    from decimal import Decimal
+
+    return formats.share(Decimal(part) / whole) if whole else formats.DASH
+
+
+def _per_mtok(totals: MonthTotals) -> str:
+    if not totals.total_tokens or totals.provider_cost_usd is None:
+        return "in prompts and answers"
+    return f"{formats.usd(totals.provider_cost_usd * 1_000_000 / totals.total_tokens)} a million"
+
+
+def _trend(view: Overview, partial: date | None) -> None:
+    rows = charts.trend_rows(view.days, view.month, partial)
+    spikes = sum(1 for row in rows if row["mark"])
+    with card("trend"):
+        write(
+            heading(
+                "Credits a day",
+                tag("span", "usual for the weekday", class_="mh-key mh-key-usual"),
+                tag("span", "above the usual range", class_="mh-key mh-key-spike")
+                if spikes
+                else None,
+            )
+        )
+        st.altair_chart(
+            charts.trend_chart(rows, _palette()),
+            key="trend",
+            alt=f"Credits a day, {formats.plural(spikes, 'spike')} marked",
+        )
+
+
+def _categories(view: Overview, totals: MonthTotals) -> None:
+    in_credits = totals.credits > 0
+    with card("categories"):
+        write(
+            heading("By category", "share · credits" if in_credits else "operations"),
+            bars(
+                [
+                    Bar(
+                        use.label,
+                        use.share if in_credits else Decimal(use.events),
+                        f"{formats.share(use.share)} · {formats.credits(use.credits)}"
+                        if in_credits
+                        else formats.number(use.events),
+                        theme.category_colour(use.category),
+                        f"{use.label}: {formats.credits(use.credits)} credits, "
+                        f"{formats.plural(use.events, 'operation')}",
+                    )
+                    for use in view.categories
+                ]
+            ),
+        )
+
+
+def _models(view: Overview) -> None:
+    with card("models"):
+        write(heading("Models in use", "dearest first"))
+        columns = [
+            Column("Model"),
+            Column("Credits", True),
+            Column("Share", is_wide_only=True),
+            Column("Credits / M tokens", True, True, "Credits for a million tokens"),
+            Column("Provider cost", True, help="Tokens × list price, US dollars"),
+        ]
+        shown, rest = view.models[:MODELS_SHOWN], view.models[MODELS_SHOWN:]
+        write(table(columns, [_model_row(use, view) for use in shown]))
+        if rest:
+            with st.expander(f"{len(rest)} more"):
+                write(table(columns, [_model_row(use, view) for use in rest]))
+
+
+def _model_row(use: ModelUse, view: Overview) -> list[Child]:
+    top = max(model.share for model in view.models)
+    name = use.model_name or ("No model" if use.model == "(none)" else use.model)
+    detail = " · ".join(
+        text
+        for text in (
+            use.provider,
+            f"{formats.compact(use.total_tokens)} tokens"
+            if use.total_tokens
+            else formats.plural(use.events, "operation"),
+        )
+        if text
+    )
+    cost: Child
+    if use.provider_cost_usd is not None and (use.is_priced or use.provider_cost_usd):
+        per_mtok = (
+            f"{formats.usd(use.provider_cost_usd * 1_000_000 / use.total_tokens)} / M"
+            if use.total_tokens
+            else None
+        )
+        cost = figure(formats.usd(use.provider_cost_usd), per_mtok)
+    elif use.total_tokens:
+        cost = badge("no price", "warn", "The price list does not know this model")
+    else:
+        cost = formats.DASH
+    return [
+        named(name, detail, use.model),
+        formats.credits(use.credits),
+        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
+        formats.credits(use.credits_per_mtok),
+        cost,
+    ]
+
+
+def _agents(view: Overview) -> None:
+    with card("agents"):
+        count = len(view.agents)
+        write(
+            heading(
+                "Top agents",
+                f"{TOP_AGENTS} of {count}"
+                if count > TOP_AGENTS
+                else formats.plural(count, "agent"),
+            )
+        )
+        write(
+            table(
+                [
+                    Column("Agent"),
+                    Column("Credits", True),
+                    Column("Share", is_wide_only=True),
+                    Column("30 days"),
+                ],
+                [_agent_row(use, view) for use in view.agents[:TOP_AGENTS]],
+            ),
+        )
+
+
+def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
+    top = max(agent.share for agent in view.agents)
+    failed = f" · {formats.number(use.failed_events)} failed" if use.failed_events else ""
+    return [
+        named(use.agent_id, f"{formats.plural(use.events, 'operation')}{failed}"),
+        formats.credits(use.credits),
+        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
+        sparkline(view.sparklines.get(use.agent_id, ()), "Credits a day over 30 days"),
+    ]
+
+
+def _running_day(view: Overview, fresh: Freshness) -> date | None:
+    """The day that was not over yet when the data were loaded, in the account's zone."""
+    if fresh.as_of is None:
+        return None
+    return formats.utc(fresh.as_of).astimezone(ZoneInfo(view.account.time_zone)).date()
+
+
+def _palette() -> theme.Palette:
+    return theme.palette(st.context.theme.type)
+
+
+if __name__ == "__main__":
+    render()

@@ -1,0 +1,333 @@
+"""A small published lake with the reporting models filled by SQL: the app's test bed, without dbt.
+
+Everything follows from ``TODAY`` and a seed, so two lakes are equal. Accounts: ``acme`` (every
+category, spikes, three months), ``tokyo`` (unrated usage and an unknown model), ``mallory`` (every
+text hostile), ``idle`` (declared, never used). ``python -m tests.app.reporting_lake FOLDER`` makes
+one to look at.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest.tables import ensure_tables
+from warehouse.lake import Connection, current_snapshot, writing
+from warehouse.publication import CheckResult, Publication, publish, record_checks
+from warehouse.settings import Settings
+
+NOW = datetime(2026, 11, 23, 14, 12, tzinfo=UTC)
+TODAY = NOW.date()
+RAW_LOAD_ID = 7
+HOSTILE = "<script>alert(1)</script> $5 and $6 **bold** [x](http://evil.example) `c` :red[r]"
+
+_ACCOUNTS = """
+create temp table account as
+select * from (values
+    ('acme', 'Acme Robotics', 'Europe/Berlin', 'EUR', 'team', date '2026-08-14', 1.0),
+    ('tokyo', 'Tokyo Translators', 'Asia/Tokyo', 'JPY', 'starter', date '2026-10-05', 0.2),
+    ('mallory', $hostile, 'UTC', 'USD', 'starter', date '2026-11-02', 0.05),
+    ('idle', 'Idle Instruments', 'America/New_York', 'USD', 'starter', null, 0.0)
+) as t(account_id, name, time_zone, currency, plan, first_usage_date, weight);
+"""
+
+_CATEGORIES = """
+create temp table category as
+select * from (values
+    ('llm', 'Language models', 1, 41.0), ('sql', 'SQL', 2, 7.0), ('text', 'Text', 3, 9.5),
+    ('document', 'Documents', 4, 14.0), ('image', 'Images', 5, 11.0), ('video', 'Video', 6, 8.0),
+    ('sound', 'Sound', 7, 4.5), ('music', 'Music', 8, 2.0)
+) as t(category, label, sort_order, weight);
+"""
+
+_MODELS = """
+create temp table model as
+select * from (values
+    ('claude-opus-4-6', 'Claude Opus 4.6', 'anthropic', true, 9.0, 0.16),
+    ('gpt-5.2', 'GPT 5.2', 'openai', true, 5.5, 0.22),
+    ('claude-sonnet-4-5', 'Claude Sonnet 4.5', 'anthropic', true, 4.2, 0.25),
+    ('gemini-3-pro-preview', 'Gemini 3 Pro', 'google', true, 3.6, 0.12),
+    ('azure/DeepSeek-V3.2', 'DeepSeek V3.2', 'azure', true, 0.5, 0.14),
+    ('gpt-5-mini', 'GPT 5 Mini', 'openai', true, 0.7, 0.08),
+    ('house-blend-7b', null, null, false, null, 0.03)
+) as t(model, model_name, provider, is_priced, usd_per_mtok, weight);
+"""
+
+_AGENTS = """
+create temp table agent as
+select 'acme' as account_id, unnest(['research-agent', 'invoice-reader', 'support-copilot',
+    'sql-analyst', 'video-cutter', 'translator', 'qa-tester', 'sales-briefing',
+    'contract-checker', 'podcast-maker']) as agent_id,
+    unnest([24, 17, 15, 12, 10, 8, 6, 4, 3, 1]) as weight
+union all select 'tokyo', 'honyaku', 60 union all select 'tokyo', 'kiku', 40
+union all select 'mallory', $hostile, 70 union all select 'mallory', '" onmouseover="x()', 30;
+"""
+
+# A daily value with a weekly rhythm, slow growth, noise from a hash, and three spikes of acme.
+_USAGE = """
+create temp table day as
+select
+    account_id, time_zone, cast(d as date) as usage_date,
+    round(weight * 46
+        * (case when isodow(d) >= 6 then 0.42 else 1.0 end)
+        * (1 + 0.003 * date_diff('day', first_usage_date, cast(d as date)))
+        * (0.92 + 0.16 * (hash(account_id || cast(d as varchar)) % 1000) / 1000.0)
+        * (case when account_id = 'acme' and cast(d as date) in
+            (date '2026-10-14', date '2026-11-06', date '2026-11-17') then 2.4 else 1 end)
+        * (case when cast(d as date) = $today then 0.55 else 1 end), 6) as level
+from account, generate_series(first_usage_date, $today, interval 1 day) as s(d)
+where first_usage_date is not null;
+
+create temp table usage as
+select
+    day.account_id, usage_date, cast(date_trunc('month', usage_date) as date) as month,
+    agent_id, category.category, label, sort_order, model.model, model_name, provider, is_priced,
+    cast(level * agent.weight / 100 * category.weight / 97 * model.weight
+        * (case when category.category = 'llm' then 1 else 4.5 end) as decimal(18, 9)) as credits,
+    cast(ceil(level * agent.weight * category.weight * model.weight / 300) as bigint) as events,
+    cast(level * model.weight * agent.weight * 900 as bigint) as tokens,
+    usd_per_mtok
+from day
+inner join agent on agent.account_id = day.account_id
+cross join category
+cross join model
+where (category.category = 'llm' or model.model = 'gpt-5.2')
+    and (hash(agent_id || category.category || model.model) % 3 > 0 or category.category = 'llm');
+"""
+
+_REPORTING = """
+create schema if not exists marts.main;
+
+create table marts.main.rpt_account as
+select account_id, name, time_zone, currency, plan, first_usage_date,
+    case when first_usage_date is not null then $today end as last_usage_date,
+    case when first_usage_date is not null
+        then cast(date_trunc('month', $today) as date) end as last_month
+from account;
+
+create table marts.main.rpt_overview_daily as
+with daily as (
+    select account_id, month, usage_date, cast(sum(credits) as decimal(38, 9)) as credits,
+        cast(sum(events) as bigint) as events, cast(sum(events) // 40 as bigint) as failed_events
+    from usage group by all
+), usual as (
+    select *, cast(median(credits) over (
+        partition by account_id, isodow(usage_date) order by usage_date
+        rows between 8 preceding and 1 preceding) as decimal(38, 9)) as median_credits
+    from daily
+)
+select account_id, month, usage_date, credits, events, failed_events, median_credits,
+    cast(median_credits * 1.45 as decimal(38, 9)) as high_credits,
+    coalesce(credits > median_credits * 1.45, false) as is_spike
+from usual;
+
+create table marts.main.rpt_overview_month as
+with monthly as (
+    select account_id, month, cast(sum(credits) as decimal(38, 9)) as credits,
+        cast(sum(events) as bigint) as events, cast(sum(events) // 40 as bigint) as failed_events,
+        cast(sum(tokens) as bigint) as total_tokens,
+        cast(sum(tokens * usd_per_mtok / 1e6) as decimal(24, 12)) as provider_cost_usd,
+        cast(coalesce(sum(events) filter (where not is_priced), 0) as bigint) as unpriced_events
+    from usage group by all
+), timed as (
+    select *, month = cast(date_trunc('month', $today) as date) as is_current,
+        cast(date_diff('day', month, month + interval 1 month) as integer) as days_in_month
+    from monthly
+)
+select timed.account_id, timed.month, credits, events, failed_events,
+    cast(case when account_id = 'tokyo' then 312 else 0 end as bigint) as unrated_events,
+    cast(case when account_id = 'tokyo' then 3.2 else 0 end as decimal(38, 9))
+        as exposure_low_credits,
+    cast(case when account_id = 'tokyo' then 18.4 else 0 end as decimal(38, 9))
+        as exposure_high_credits,
+    total_tokens, provider_cost_usd, unpriced_events,
+    (select before.credits from timed as before where before.account_id = timed.account_id
+        and before.month = timed.month - interval 1 month) as previous_credits,
+    (select cast(sum(u.credits) as decimal(38, 9)) from usage as u
+        where u.account_id = timed.account_id
+        and u.month = timed.month - interval 1 month
+        and (not is_current or day(u.usage_date) <= day($today))) as previous_credits_to_date,
+    days_in_month,
+    cast(case when is_current then day($today) - 0.4083 else days_in_month end as decimal(10, 4))
+        as elapsed_days,
+    not is_current as is_complete,
+    cast(case when is_current then credits / (day($today) - 0.4083) * days_in_month
+        else credits end as decimal(38, 9)) as projected_credits
+from timed;
+
+create table marts.main.rpt_overview_category as
+select account_id, month, category, any_value(label) as label,
+    any_value(sort_order) as sort_order, cast(sum(credits) as decimal(38, 9)) as credits,
+    cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
+        as decimal(9, 6)) as share,
+    cast(sum(events) as bigint) as events
+from usage group by account_id, month, category;
+
+create table marts.main.rpt_overview_model as
+select account_id, month, model, any_value(model_name) as model_name,
+    any_value(provider) as provider, bool_and(is_priced) as is_priced,
+    cast(sum(credits) as decimal(38, 9)) as credits,
+    cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
+        as decimal(9, 6)) as share,
+    cast(sum(events) as bigint) as events, cast(sum(tokens) as bigint) as total_tokens,
+    cast(sum(tokens * usd_per_mtok / 1e6) as decimal(24, 12)) as provider_cost_usd,
+    cast(sum(credits) * 1000000 / sum(tokens) as decimal(38, 9)) as credits_per_mtok
+from usage group by account_id, month, model;
+
+create table marts.main.rpt_overview_agent as
+select account_id, month, agent_id, cast(sum(credits) as decimal(38, 9)) as credits,
+    cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
+        as decimal(9, 6)) as share,
+    cast(sum(events) as bigint) as events, cast(sum(events) // 40 as bigint) as failed_events,
+    max(cast(usage_date as timestamp) + interval 13 hour) as last_used_at
+from usage group by account_id, month, agent_id;
+
+create table marts.main.rpt_overview_agent_daily as
+select account_id, agent_id, usage_date, cast(sum(credits) as decimal(38, 9)) as credits
+from usage group by account_id, agent_id, usage_date;
+
+create table marts.main.rpt_freshness as
+select $now as as_of, $now - interval 4 minute as newest_event_at,
+    cast($load as bigint) as raw_load_id;
+
+create table marts.main.rpt_data_health_source as
+select * from (values
+    ('meterhouse', cast(98311 as bigint), $now - interval 4 minute, $now, cast(0 as bigint)),
+    ('claude_code', 1204, timestamp '2026-11-20 18:02:11', timestamp '2026-11-20 19:00:00', 3),
+    ('exgentic', 1478, timestamp '2026-04-21 09:41:00', timestamp '2026-11-18 08:00:00', 0)
+) as t(source, events, newest_event_at, last_loaded_at, missing_days);
+
+create table marts.main.rpt_data_health_day as
+select 'meterhouse' as source, cast(d as date) as usage_date_utc,
+    cast(700 + hash(d) % 400 as bigint) as events
+from generate_series(date '2026-09-01', $today, interval 1 day) as s(d)
+union all
+select 'claude_code', cast(d as date), cast(hash(d) % 60 as bigint)
+from generate_series(date '2026-11-01', date '2026-11-20', interval 1 day) as s(d)
+where day(d) not in (8, 9, 15);
+"""
+
+_LOADS = """
+insert into raw.main.load values
+(1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
+    timestamp '2026-11-18 07:58:00', timestamp '2026-11-18 07:58:01', null),
+(2, 'prices', 'genai-prices', 'genai-prices 0.2.3', 'h2', 90112, 0, 212, 212, 0, 0,
+    timestamp '2026-11-18 07:58:02', timestamp '2026-11-18 07:58:04', null),
+(3, 'file', 'exgentic', '/landing/exgentic/swebench_to_2026-04-21.jsonl', 'h3', 733000, 1478,
+    1478, 1478, 0, 0, timestamp '2026-11-18 08:00:00', timestamp '2026-11-18 08:00:02',
+    timestamp '2026-11-18 07:12:00'),
+(4, 'file', 'claude_code', '/landing/claude_code/sessions.jsonl', 'h4', 512000, 1207, 1207, 1204,
+    3, 0, timestamp '2026-11-20 18:59:58', timestamp '2026-11-20 19:00:00',
+    timestamp '2026-11-20 18:59:00'),
+(5, 'file', 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'h5', 8912000, 97120,
+    97120, 96880, 231, 9, timestamp '2026-11-23 00:05:00', timestamp '2026-11-23 00:05:04',
+    timestamp '2026-11-23 00:04:00'),
+(6, 'replay', 'meterhouse', 'quarantine', 'h6', 0, 0, 2, 2, 0, 0,
+    timestamp '2026-11-23 09:00:00', timestamp '2026-11-23 09:00:01', null),
+(7, 'file', 'meterhouse', '/landing/meterhouse/usage-2026-11-23.ndjson', 'h7', 212000, 1431, 1431,
+    1429, 2, 0, $now - interval 2 second, $now, $now - interval 1 minute),
+(8, 'file', 'meterhouse', '/landing/meterhouse/usage-2026-11-23.ndjson', 'h8', 219000, 1479, 48,
+    46, 1, 1, $now + interval 3 minute, $now + interval 181 second, $now + interval 2 minute);
+
+insert into raw.main.usage_quarantine values
+(5, 12, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'undeclared_account',
+    'account zenith is not declared', 'zenith', 'e-12', timestamp '2026-11-22 08:01:00', null,
+    '{"event_id":"e-12","account_id":"zenith","agent_id":"scout","category":"llm"}'),
+(5, 13, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'undeclared_account',
+    'account zenith is not declared', 'zenith', 'e-13', timestamp '2026-11-22 08:02:00', null,
+    '{"event_id":"e-13","account_id":"zenith","agent_id":"scout","category":"sql"}'),
+(5, 700, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'undeclared_account',
+    'account apex is not declared', 'apex', 'e-700', timestamp '2026-11-22 10:00:00', null,
+    '{"event_id":"e-700","account_id":"apex","agent_id":"a","category":"llm"}'),
+(5, 701, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'undeclared_account',
+    'account apex is not declared', 'apex', 'e-701', timestamp '2026-11-22 10:00:01', null, '{}'),
+(5, 41, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'unreadable_line',
+    'the line is no JSON object', null, null, null, null, '{"event_id":"e-41","account_'),
+(5, 42, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'unreadable_line',
+    'the line is no JSON object', null, null, null, null, $hostile || repeat('x', 4000)),
+(5, 90, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'unknown_category',
+    'category hologram is not one of llm, sql, …', 'acme', 'e-90',
+    timestamp '2026-11-22 09:00:00', null, '{"event_id":"e-90","category":"hologram"}'),
+(5, 91, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'negative_number',
+    'credits is -4', 'acme', 'e-91', timestamp '2026-11-22 09:00:00', null,
+    '{"event_id":"e-91","credits":-4}'),
+(5, 92, 'meterhouse', '/landing/meterhouse/usage-2026-11-22.ndjson.zst', 'conflicting_duplicate',
+    'the same event was loaded with other content', 'acme', 'e-4',
+    timestamp '2026-11-22 09:00:00', null, '{"event_id":"e-4","credits":9}'),
+(8, 1460, 'meterhouse', '/landing/meterhouse/usage-2026-11-23.ndjson', 'future_time',
+    'occurred_at is 2099-01-01 00:00:00', 'acme', 'e-99', timestamp '2099-01-01', null,
+    '{"event_id":"e-99","occurred_at":"2099-01-01T00:00:00Z"}');
+
+insert into raw.main.usage_quarantine_release values (6, 5, 700), (6, 5, 701);
+
+insert into raw.main.usage_event
+select 8, 1432 + i, 'meterhouse', 'p-' || i, 0, false, hash('p-' || i),
+    case when i < 41 then 'acme' else 'tokyo' end, 'research-agent', 'llm', 'gpt-5.2',
+    $now + interval 1 minute, $today, 1200, 0.05, 900, 0, 0, 120, 'ok', null, null, null
+from generate_series(0, 45) as s(i);
+"""
+
+CHECKS = (
+    CheckResult("dbt", "unique_fct_usage", "error", True, 0, "no duplicate key"),
+    CheckResult("dbt", "credits_are_conserved", "error", True, 0, "facts equal raw"),
+    CheckResult("raw events", "categories are known", "error", True, 0, "eight categories"),
+    CheckResult("facts", "credits are not negative", "error", True, 0, "none below zero"),
+    CheckResult("daily", "no day is missing", "warn", False, 3, "claude_code misses 3 days"),
+    CheckResult("raw events", "the newest event is fresh", "warn", True, None, "4 minutes old"),
+)
+FAILED_CHECKS = (
+    CheckResult("dbt", "credits_are_conserved", "error", False, 2, "2 days differ from raw"),
+    CheckResult("daily", "no day is missing", "warn", False, 3, "claude_code misses 3 days"),
+)
+
+
+def make_lake(settings: Settings) -> Publication:
+    """Write both lakes under ``settings.home`` and publish them."""
+    with writing(settings, "raw") as connection:
+        ensure_tables(connection)
+        _run(connection, _LOADS)
+        raw_snapshot = current_snapshot(connection, "raw")
+    with writing(settings, "marts") as connection:
+        for script in (_ACCOUNTS, _CATEGORIES, _MODELS, _AGENTS, _USAGE, _REPORTING):
+            _run(connection, script)
+        return publish_head(connection, raw_snapshot)
+
+
+def make_raw_lake(settings: Settings) -> None:
+    """Only what was loaded: nothing is built or published."""
+    with writing(settings, "raw") as connection:
+        ensure_tables(connection)
+        _run(connection, _LOADS)
+
+
+def publish_head(
+    connection: Connection, raw_snapshot: int, checks: tuple[CheckResult, ...] = CHECKS
+) -> Publication:
+    """Record ``checks`` and publish the head of marts, as a refresh does."""
+    snapshot = current_snapshot(connection, "marts")
+    record_checks(
+        connection, checks, marts_snapshot=snapshot, raw_load_id=RAW_LOAD_ID, checked_at=NOW
+    )
+    return publish(
+        connection,
+        marts_snapshot=snapshot,
+        raw_snapshot=raw_snapshot,
+        raw_load_id=RAW_LOAD_ID,
+        published_at=NOW,
+    )
+
+
+def _run(connection: Connection, script: str) -> None:
+    """Execute a script statement by statement, binding the parameters that each one names."""
+    values = {
+        "today": TODAY,
+        "now": NOW.replace(tzinfo=None),
+        "load": RAW_LOAD_ID,
+        "hostile": HOSTILE,
+    }
+    for statement in connection.extract_statements(script):
+        named = {name: values[name] for name in statement.named_parameters}
+        connection.execute(statement, named or None)
+
+
+if __name__ == "__main__":
+    print(make_lake(Settings(home=Path(sys.argv[1]))))
