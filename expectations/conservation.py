@@ -8,8 +8,8 @@ from expectations.vocabulary import TOKENS
 
 _KEY = ("usage_date_utc", "account_id")
 
-_facts = Suite("conservation", ("marts", "fct_usage"), "layer_sum")
-_daily = Suite("conservation", ("marts", "fct_usage_daily"), "layer_sum")
+_facts = Suite("conservation", ("fct_usage",), "layer_sum")
+_daily = Suite("conservation", ("fct_usage_daily",), "layer_sum")
 
 
 def _conserved(

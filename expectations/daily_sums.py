@@ -5,7 +5,7 @@ from expectations.vocabulary import CATEGORIES, TOKENS
 
 _KEY = ("usage_date_utc", "usage_date", "account_id", "agent_id", "category", "model")
 
-_daily = Suite("daily_sums", ("marts", "fct_usage_daily"), "fct_usage_daily")
+_daily = Suite("daily_sums", ("fct_usage_daily",), "fct_usage_daily")
 
 CHECKS: tuple[Check, ...] = (
     _daily.unique(

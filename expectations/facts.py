@@ -12,7 +12,7 @@ from expectations.vocabulary import (
 _EVENT = ("source", "event_id")
 _RATING = (*_EVENT, "rating_status", "logged_credits", "card_credits", "credits")
 
-_facts = Suite("facts", ("marts", "fct_usage"), "fct_usage")
+_facts = Suite("facts", ("fct_usage",), "fct_usage")
 
 CHECKS: tuple[Check, ...] = (
     _facts.unique("fact_events_are_unique", "An event is one row.", _EVENT),

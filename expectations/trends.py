@@ -11,8 +11,8 @@ REJECTED_SHARE = "0.01"
 _sources = Suite("trends", ("raw", "usage_event"), "source_state", "warn")
 _gaps = Suite("trends", ("raw", "usage_event"), "source_gap", "warn")
 _loads = Suite("trends", ("raw", "load"), "rejected_share", "warn")
-_facts = Suite("trends", ("marts", "fct_usage"), "fct_usage", "warn")
-_daily = Suite("trends", ("marts", "fct_usage_daily"), "daily_total", "warn")
+_facts = Suite("trends", ("fct_usage",), "fct_usage", "warn")
+_daily = Suite("trends", ("fct_usage_daily",), "daily_total", "warn")
 
 CHECKS: tuple[Check, ...] = (
     _sources.none_where(

@@ -24,7 +24,8 @@ def extension_file(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         wheel = package.replace("_", "-")
         raise MeterhouseError(
-            f"the DuckDB extension {name} is not installed; pip install {wheel}=={duckdb.__version__}"
+            f"the DuckDB extension {name} is not installed; "
+            f"pip install {wheel}=={duckdb.__version__}"
         )
     folder = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{duckdb.__version__}"
     file = folder / f"{name}.duckdb_extension"

@@ -14,6 +14,7 @@ import duckdb
 from warehouse.errors import MeterhouseError
 from warehouse.extensions import load_extension
 from warehouse.locks import Lake, writer_lock
+from warehouse.postgres import connect_catalog
 from warehouse.settings import Settings
 
 Connection = duckdb.DuckDBPyConnection
@@ -50,18 +51,22 @@ def prepare_engine(connection: Connection, settings: Settings) -> None:
     load_extension(connection, "postgres_scanner" if settings.catalog_url else "sqlite_scanner")
 
 
+def metadata_schema(settings: Settings, lake: Lake) -> str:
+    """The schema of a lake's catalog tables within the catalog database."""
+    return f"meterhouse_{lake}" if settings.catalog_url else "main"
+
+
 def catalog_exists(settings: Settings, lake: Lake) -> bool:
-    """Whether the lake was ever written. For PostgreSQL the answer costs a connection."""
+    """Whether the lake was ever written.
+
+    With PostgreSQL the answer costs a connection; raises MeterhouseError when it cannot be reached.
+    """
     if not settings.catalog_url:
-        return _catalog_file(settings, lake).exists()
-    connection = open_engine(settings)
-    try:
-        attach(connection, settings, lake)
-    except duckdb.Error:
-        return False
-    finally:
-        connection.close()
-    return True
+        return catalog_file(settings, lake).exists()
+    table = f"{metadata_schema(settings, lake)}.ducklake_metadata"
+    with connect_catalog(settings) as catalog:
+        found = catalog.execute("select to_regclass(%s) is not null", [table]).fetchone()
+    return bool(found and found[0])
 
 
 def attach(
@@ -77,9 +82,9 @@ def attach(
     options = [f"data_path '{_quoted(settings.lake_files(lake))}'"]
     if settings.catalog_url:
         target = f"ducklake:postgres:{settings.catalog_url}"
-        options.append(f"metadata_schema 'meterhouse_{lake}'")
+        options.append(f"metadata_schema '{metadata_schema(settings, lake)}'")
     else:
-        target = f"ducklake:sqlite:{_catalog_file(settings, lake)}"
+        target = f"ducklake:sqlite:{catalog_file(settings, lake)}"
         options.append("meta_busy_timeout 10000")
     if read_only:
         options.append("read_only")
@@ -129,21 +134,24 @@ def table_exists(connection: Connection, table: str) -> bool:
     """Whether ``catalog.schema.table`` exists on this connection."""
     catalog, schema, name = table.split(".")
     found = connection.execute(
-        "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?"
+        "select 1 from duckdb_tables()"
+        " where database_name = ? and schema_name = ? and table_name = ?"
         " union all "
-        "select 1 from duckdb_views() where database_name = ? and schema_name = ? and view_name = ?",
+        "select 1 from duckdb_views()"
+        " where database_name = ? and schema_name = ? and view_name = ?",
         [catalog, schema, name] * 2,
     ).fetchone()
     return found is not None
 
 
-def _catalog_file(settings: Settings, lake: Lake) -> Path:
+def catalog_file(settings: Settings, lake: Lake) -> Path:
+    """The SQLite file that is a lake's catalog where no PostgreSQL is configured."""
     return settings.home / f"{lake}.sqlite"
 
 
 def _create_catalog_file(settings: Settings, lake: Lake) -> None:
     """Make the catalog, in write-ahead mode, under another name: nobody ever opens half of one."""
-    file = _catalog_file(settings, lake)
+    file = catalog_file(settings, lake)
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from warehouse.errors import MeterhouseError
+from warehouse.postgres import connect_catalog
 from warehouse.settings import Settings
 
 Lake = Literal["raw", "marts"]
@@ -62,20 +63,16 @@ def _advisory_lock(settings: Settings, lake: Lake) -> Iterator[None]:
         finally:
             _held_here[lake] -= 1
         return
-    try:
-        import psycopg
-    except ImportError as error:
-        raise MeterhouseError(
-            "METERHOUSE_CATALOG_URL names PostgreSQL, whose driver is missing: "
-            "pip install 'meterhouse[postgres]'"
-        ) from error
-    with psycopg.connect(settings.catalog_url, autocommit=True) as connection:
+    with connect_catalog(settings) as connection:
+        from psycopg.errors import LockNotAvailable
+
         connection.execute(
-            "select set_config('lock_timeout', %s, false)", [f"{int(settings.lock_timeout * 1000)}ms"]
+            "select set_config('lock_timeout', %s, false)",
+            [f"{int(settings.lock_timeout * 1000)}ms"],
         )
         try:
             connection.execute("select pg_advisory_lock(%s)", [_ADVISORY_KEYS[lake]])
-        except psycopg.errors.LockNotAvailable as error:
+        except LockNotAvailable as error:
             raise _busy(settings, lake) from error
         _held_here[lake] = 1
         try:

@@ -34,15 +34,17 @@ class Settings(BaseSettings):
     changes; pass it on rather than reading the environment again.
     """
 
-    model_config = SettingsConfigDict(env_prefix="METERHOUSE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="METERHOUSE_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     home: AbsolutePath = Field(
         default=Path("var"),
-        description="Folder of all state: lakes, store, landing folder, logs. One folder, one instance.",
+        description="Folder of all state: lakes, store, landing folder, logs; one an instance.",
     )
     catalog_url: str = Field(
         default="",
-        description="postgresql://… for both lake catalogs; empty keeps them in SQLite under the home.",
+        description="postgresql://… of both lakes' catalogs; empty means SQLite under the home.",
     )
     data_path: str = Field(
         default="",
@@ -63,7 +65,7 @@ class Settings(BaseSettings):
         default="4GB", description="Memory that each DuckDB engine may use."
     )
     threads: int | None = Field(
-        default=None, ge=1, description="Threads that each DuckDB engine may use; all cores by default."
+        default=None, ge=1, description="Threads each DuckDB engine may use; empty means all cores."
     )
     lock_timeout: float = Field(
         default=600.0, ge=0, description="Seconds to wait for the other writer of a lake."
@@ -123,7 +125,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  METERHOUSE_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            f"  METERHOUSE_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
             for problem in error.errors()
         ]
         raise MeterhouseError("these settings cannot be used:\n" + "\n".join(lines)) from error
