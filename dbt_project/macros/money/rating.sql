@@ -1,7 +1,7 @@
 {#
     What a rate card asks for one event, in credits: units times rate, before rounding. `event` and
     `card` are aliases in the query; a quantity the log does not give counts as zero here, and
-    is_measured() says whether that is allowed.
+    measured_credits() knows when that is not allowed.
 #}
 {% macro units_times_rates(event, card, prefix='') -%}
     (
@@ -29,16 +29,19 @@
 {%- endmacro %}
 
 
-{# Whether the log gives every quantity that the card charges for. #}
-{% macro is_measured(event, card, prefix='') -%}
-    (
-        (coalesce({{ card }}.{{ prefix }}second_credits, 0) = 0 or {{ event }}.execution_ms is not null)
-        and (
-            coalesce({{ card }}.{{ prefix }}input_token_credits, 0)
-            + coalesce({{ card }}.{{ prefix }}cache_read_token_credits, 0)
-            + coalesce({{ card }}.{{ prefix }}cache_write_token_credits, 0)
-            + coalesce({{ card }}.{{ prefix }}output_token_credits, 0) = 0
-            or {{ has_tokens(event) }}
-        )
-    )
+{# What the card asks for; null without a card, or if the log lacks a quantity it charges for. #}
+{% macro measured_credits(event, card, prefix='') -%}
+    case
+        when
+            {{ card }}.category is not null
+            and (coalesce({{ card }}.{{ prefix }}second_credits, 0) = 0 or {{ event }}.execution_ms is not null)
+            and (
+                coalesce({{ card }}.{{ prefix }}input_token_credits, 0)
+                + coalesce({{ card }}.{{ prefix }}cache_read_token_credits, 0)
+                + coalesce({{ card }}.{{ prefix }}cache_write_token_credits, 0)
+                + coalesce({{ card }}.{{ prefix }}output_token_credits, 0) = 0
+                or {{ has_tokens(event) }}
+            )
+            then {{ card_credits(event, card, prefix) }}
+    end
 {%- endmacro %}

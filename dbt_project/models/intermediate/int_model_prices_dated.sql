@@ -142,11 +142,18 @@ tier_prices as (
         tier_ranges.day_end_key,
         tier_ranges.tier_start,
         tier_ranges.tier_end,
-        {% for kind in ['input', 'cache_read', 'cache_write', 'output'] %}
-            max_by(model_prices.usd_per_mtok, model_prices.tier_start)
-                filter (where model_prices.token_kind = '{{ kind }}')
-                as {{ kind }}_usd_per_mtok{{ ',' if not loop.last }}
-        {% endfor %}
+        max_by(model_prices.usd_per_mtok, model_prices.tier_start)
+        filter (where model_prices.token_kind = 'input')
+            as input_usd_per_mtok,
+        max_by(model_prices.usd_per_mtok, model_prices.tier_start)
+        filter (where model_prices.token_kind = 'cache_read')
+            as cache_read_usd_per_mtok,
+        max_by(model_prices.usd_per_mtok, model_prices.tier_start)
+        filter (where model_prices.token_kind = 'cache_write')
+            as cache_write_usd_per_mtok,
+        max_by(model_prices.usd_per_mtok, model_prices.tier_start)
+        filter (where model_prices.token_kind = 'output')
+            as output_usd_per_mtok
     from tier_ranges
     inner join model_prices
         on

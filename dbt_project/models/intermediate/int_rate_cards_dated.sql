@@ -72,10 +72,18 @@ dated as (
         periods.model,
         periods.starts_at,
         periods.ends_at,
-        {% for unit in ['call', 'second', 'input_token', 'cache_read_token', 'cache_write_token', 'output_token'] %}
-            max(case when unit_periods.unit = '{{ unit }}' then unit_periods.credits_per_unit end)
-                as {{ unit }}_credits{{ ',' if not loop.last }}
-        {% endfor %}
+        max(case when unit_periods.unit = 'call' then unit_periods.credits_per_unit end)
+            as call_credits,
+        max(case when unit_periods.unit = 'second' then unit_periods.credits_per_unit end)
+            as second_credits,
+        max(case when unit_periods.unit = 'input_token' then unit_periods.credits_per_unit end)
+            as input_token_credits,
+        max(case when unit_periods.unit = 'cache_read_token' then unit_periods.credits_per_unit end)
+            as cache_read_token_credits,
+        max(case when unit_periods.unit = 'cache_write_token' then unit_periods.credits_per_unit end)
+            as cache_write_token_credits,
+        max(case when unit_periods.unit = 'output_token' then unit_periods.credits_per_unit end)
+            as output_token_credits
     from periods
     inner join unit_periods
         on

@@ -12,10 +12,18 @@ found as (
 
     select
         category,
-        {% for unit in ['call', 'second', 'input_token', 'cache_read_token', 'cache_write_token', 'output_token'] %}
-            min(coalesce({{ unit }}_credits, 0)) as low_{{ unit }}_credits,
-            max(coalesce({{ unit }}_credits, 0)) as high_{{ unit }}_credits{{ ',' if not loop.last }}
-        {% endfor %}
+        min(coalesce(call_credits, 0)) as low_call_credits,
+        max(coalesce(call_credits, 0)) as high_call_credits,
+        min(coalesce(second_credits, 0)) as low_second_credits,
+        max(coalesce(second_credits, 0)) as high_second_credits,
+        min(coalesce(input_token_credits, 0)) as low_input_token_credits,
+        max(coalesce(input_token_credits, 0)) as high_input_token_credits,
+        min(coalesce(cache_read_token_credits, 0)) as low_cache_read_token_credits,
+        max(coalesce(cache_read_token_credits, 0)) as high_cache_read_token_credits,
+        min(coalesce(cache_write_token_credits, 0)) as low_cache_write_token_credits,
+        max(coalesce(cache_write_token_credits, 0)) as high_cache_write_token_credits,
+        min(coalesce(output_token_credits, 0)) as low_output_token_credits,
+        max(coalesce(output_token_credits, 0)) as high_output_token_credits
     from rate_cards
     group by category
 

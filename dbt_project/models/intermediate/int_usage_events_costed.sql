@@ -57,12 +57,22 @@ priced as (
     select
         measured.*,
         coalesce(time_of_day_prices.provider, whole_day_prices.provider) as price_provider,
-        {% for kind in ['input', 'cache_read', 'cache_write', 'output'] %}
-            case
-                when time_of_day_prices.provider is not null then time_of_day_prices.{{ kind }}_usd_per_mtok
-                else whole_day_prices.{{ kind }}_usd_per_mtok
-            end as {{ kind }}_usd_per_mtok{{ ',' if not loop.last }}
-        {% endfor %}
+        case
+            when time_of_day_prices.provider is not null then time_of_day_prices.input_usd_per_mtok
+            else whole_day_prices.input_usd_per_mtok
+        end as input_usd_per_mtok,
+        case
+            when time_of_day_prices.provider is not null then time_of_day_prices.cache_read_usd_per_mtok
+            else whole_day_prices.cache_read_usd_per_mtok
+        end as cache_read_usd_per_mtok,
+        case
+            when time_of_day_prices.provider is not null then time_of_day_prices.cache_write_usd_per_mtok
+            else whole_day_prices.cache_write_usd_per_mtok
+        end as cache_write_usd_per_mtok,
+        case
+            when time_of_day_prices.provider is not null then time_of_day_prices.output_usd_per_mtok
+            else whole_day_prices.output_usd_per_mtok
+        end as output_usd_per_mtok
     from measured
     left join whole_day_prices
         on
@@ -97,26 +107,31 @@ priced as (
 ),
 
 -- Cached tokens without a price of their own cost what input costs.
-judged as (
+listed as (
 
     select
         priced.*,
         coalesce(cache_read_usd_per_mtok, input_usd_per_mtok) as read_usd_per_mtok,
-        coalesce(cache_write_usd_per_mtok, input_usd_per_mtok) as write_usd_per_mtok,
+        coalesce(cache_write_usd_per_mtok, input_usd_per_mtok) as write_usd_per_mtok
+    from priced
+
+),
+
+judged as (
+
+    select
+        listed.*,
         case
-            when not {{ has_tokens('priced') }} then 'no_tokens'
+            when not {{ has_tokens('listed') }} then 'no_tokens'
             when price_model is null then 'unknown_model'
             when price_provider is null then 'no_price'
-            when prompt_tokens > coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
-                and input_usd_per_mtok is null then 'no_price'
-            when cache_read_tokens > 0
-                and coalesce(cache_read_usd_per_mtok, input_usd_per_mtok) is null then 'no_price'
-            when cache_write_tokens > 0
-                and coalesce(cache_write_usd_per_mtok, input_usd_per_mtok) is null then 'no_price'
+            when input_tokens > 0 and input_usd_per_mtok is null then 'no_price'
+            when cache_read_tokens > 0 and read_usd_per_mtok is null then 'no_price'
+            when cache_write_tokens > 0 and write_usd_per_mtok is null then 'no_price'
             when output_tokens > 0 and output_usd_per_mtok is null then 'no_price'
             else 'priced'
         end as provider_cost_status
-    from priced
+    from listed
 
 ),
 

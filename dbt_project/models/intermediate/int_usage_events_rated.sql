@@ -41,16 +41,11 @@ priced as (
     select
         events.*,
         case
-            when model_cards.category is not null
-                then case when {{ is_measured('events', 'model_cards') }} then {{ card_credits('events', 'model_cards') }} end
-            when category_cards.category is not null
-                then case when {{ is_measured('events', 'category_cards') }} then {{ card_credits('events', 'category_cards') }} end
+            when model_cards.category is not null then {{ measured_credits('events', 'model_cards') }}
+            else {{ measured_credits('events', 'category_cards') }}
         end as carded_credits,
         coalesce({{ card_credits('events', 'rate_ranges', 'low_') }}, 0) as low_credits,
-        case
-            when rate_ranges.category is not null and {{ is_measured('events', 'rate_ranges', 'high_') }}
-                then {{ card_credits('events', 'rate_ranges', 'high_') }}
-        end as high_credits
+        {{ measured_credits('events', 'rate_ranges', 'high_') }} as high_credits
     from events
     left join model_cards
         on

@@ -33,8 +33,8 @@ spine as (
     from spans
     inner join dates
         on
-            dates.date_day >= spans.first_day
-            and dates.date_day <= spans.last_day
+            spans.first_day <= dates.date_day
+            and spans.last_day >= dates.date_day
 
 ),
 

@@ -50,8 +50,8 @@ spine as (
     from spans
     inner join dates
         on
-            dates.date_day >= spans.first_date
-            and dates.date_day <= spans.last_date
+            spans.first_date <= dates.date_day
+            and spans.last_date >= dates.date_day
 
 ),
 
@@ -74,7 +74,7 @@ days as (
 
 weeks_ahead as (
 
-    {% for weeks in range(1, var('spike_weeks') + 1) %}
+    {% for weeks in range(1, (var('spike_weeks') | int) + 1) %}
         select {{ weeks }} as weeks{{ ' union all' if not loop.last }}
     {% endfor %}
 
@@ -105,7 +105,7 @@ levelled as (
         avg(days.credits) over (
             partition by days.account_id
             order by days.usage_date
-            rows between {{ 7 * var('spike_weeks') }} preceding and 1 preceding
+            rows between {{ 7 * (var('spike_weeks') | int) }} preceding and 1 preceding
         ) as level_credits
     from days
 

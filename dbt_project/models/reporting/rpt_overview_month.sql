@@ -109,8 +109,8 @@ spine as (
     from clocks
     inner join dates
         on
-            dates.date_day >= clocks.first_month
-            and dates.date_day <= clocks.last_month
+            clocks.first_month <= dates.date_day
+            and clocks.last_month >= dates.date_day
     where dates.day_of_month = 1
 
 ),
