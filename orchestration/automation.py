@@ -1,0 +1,133 @@
+"""Jobs, schedules and sensors: what runs when."""
+
+import hashlib
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ingest.landing import WaitingFile, waiting_files
+from ingest.tables import TABLES
+from orchestration.assets import DAYS, RAW_POOL, TOUCHED_ONLY, RefreshConfig
+from orchestration.refreshing import plan_refresh, touched_range
+from warehouse.errors import MeterhouseError
+from warehouse.lake import catalog_exists
+from warehouse.publication import read_pointer
+from warehouse.settings import Settings, load_settings
+from warehouse.upkeep import tidy
+
+LANDING_SECONDS = 10
+REFRESH_SECONDS = 15
+
+_RAW = dg.AssetSelection.keys(*(["raw", table] for table in TABLES))
+
+load_job = dg.define_asset_job(
+    "load",
+    selection=_RAW.without_checks(),
+    description="Load what waits in the landing folder.",
+)
+refresh_job = dg.define_asset_job(
+    "refresh",
+    selection=(dg.AssetSelection.all() - _RAW) | dg.AssetSelection.all_asset_checks(),
+    description="Build the touched days, check them, publish them.",
+)
+
+
+@dg.op(pool=RAW_POOL)
+def keep_up(context: dg.OpExecutionContext) -> None:
+    """Merge small files, let old snapshots go, remove what nothing names any more."""
+    context.log.info(str(tidy(load_settings())))
+
+
+@dg.job(name="upkeep", description="Compaction, expiry and clean-up of both lakes.")
+def upkeep_job() -> None:
+    keep_up()
+
+
+def range_tags(settings: Settings) -> dict[str, str]:
+    """Tags of a touched-only run: the days it is recorded under."""
+    touched = touched_range(settings)
+    keys = DAYS.get_partition_keys()
+    first = max(touched[0].isoformat(), keys[0]) if touched else keys[-1]
+    last = min(touched[1].isoformat(), keys[-1]) if touched else keys[-1]
+    return {
+        TOUCHED_ONLY: "true",
+        "dagster/asset_partition_range_start": min(first, last),
+        "dagster/asset_partition_range_end": last,
+    }
+
+
+def landing_key(waiting: list[WaitingFile]) -> str:
+    """A run key that is new whenever a waiting file is new or has changed."""
+    digest = hashlib.sha256()
+    for file in waiting:
+        stat = file.path.stat()
+        digest.update(f"{file.source}\0{file.path}\0{stat.st_mtime_ns}\0{stat.st_size}\n".encode())
+    return digest.hexdigest()
+
+
+@dg.sensor(
+    job=load_job,
+    minimum_interval_seconds=LANDING_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def landing_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Load files of the landing folder that are new or have grown."""
+    waiting = waiting_files(load_settings())
+    if waiting:
+        yield dg.RunRequest(run_key=landing_key(waiting))
+    else:
+        yield dg.SkipReason("nothing waits in the landing folder")
+
+
+@dg.sensor(
+    job=refresh_job,
+    minimum_interval_seconds=REFRESH_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def refresh_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Refresh once what was loaded is newer than what is published."""
+    settings = load_settings()
+    try:
+        newest = plan_refresh(settings).raw_load_id
+    except MeterhouseError as error:
+        yield dg.SkipReason(str(error))
+        return
+    publication = read_pointer(settings)
+    if publication and publication.raw_load_id >= newest:
+        yield dg.SkipReason("everything that was loaded is published")
+    else:
+        yield dg.RunRequest(run_key=str(newest), tags=range_tags(settings))
+
+
+@dg.schedule(
+    job=load_job, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+)
+def hourly_load(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every hour: landing files, accounts, rates and prices, and rows that can be replayed now."""
+    return dg.RunRequest()
+
+
+@dg.schedule(
+    job=refresh_job, cron_schedule="30 2 * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+)
+def nightly_full_checks(
+    context: dg.ScheduleEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Every night: the tests over all history, and a refresh although nothing is new."""
+    settings = load_settings()
+    if not catalog_exists(settings, "raw"):
+        yield dg.SkipReason("there is no usage yet")
+        return
+    config = RefreshConfig(full_checks=True)
+    yield dg.RunRequest(
+        tags=range_tags(settings),
+        run_config=dg.RunConfig(ops={"dbt_models": config, "expectations": config}),
+    )
+
+
+nightly_upkeep = dg.ScheduleDefinition(
+    name="nightly_upkeep",
+    job=upkeep_job,
+    cron_schedule="30 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

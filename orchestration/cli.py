@@ -1,0 +1,33 @@
+"""The console command ``meterhouse``: thin, one module a topic in ``orchestration.commands``."""
+
+import sys
+
+import click
+
+from orchestration.commands.accounts import accounts
+from orchestration.commands.load import load, replay
+from orchestration.commands.query import sql
+from orchestration.commands.rates import rates
+from orchestration.commands.refresh import refresh
+from orchestration.commands.sample import sample
+from orchestration.commands.up import up
+from warehouse.errors import MeterhouseError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="meterhouse")
+def meterhouse() -> None:
+    """Billing and usage warehouse for AI platforms."""
+
+
+for command in (accounts, load, rates, refresh, replay, sample, sql, up):
+    meterhouse.add_command(command)
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are printed plainly, with exit status 1."""
+    try:
+        meterhouse(standalone_mode=True)
+    except MeterhouseError as error:
+        click.echo(f"meterhouse: {error}", err=True)
+        sys.exit(1)

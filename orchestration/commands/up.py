@@ -1,0 +1,136 @@
+"""``meterhouse up``: everything, on this machine, with one command."""
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from orchestration.commands.sample import sample
+from orchestration.loading import load_landing
+from orchestration.supervisor import supervising
+from warehouse.errors import MeterhouseError
+from warehouse.lake import catalog_exists
+from warehouse.publication import read_pointer
+from warehouse.settings import ROOT, Settings, load_settings
+
+
+@click.command()
+@click.option("--no-sample", is_flag=True, help="Leave an empty lake empty.")
+@click.option("--no-dagster", is_flag=True, help="Start the app alone.")
+@click.pass_context
+def up(context: click.Context, no_sample: bool, no_dagster: bool) -> None:
+    """Fill an empty lake with sample usage, build it, start the app and Dagster.
+
+    Ctrl-C stops all of it.
+    """
+    settings = load_settings()
+    for port, variable in (
+        (settings.app_port, "METERHOUSE_APP_PORT"),
+        *([] if no_dagster else [(settings.dagster_port, "METERHOUSE_DAGSTER_PORT")]),
+    ):
+        _check_free(port, variable)
+    began = time.monotonic()
+    settings.landing_folder.mkdir(parents=True, exist_ok=True)
+    if not no_sample and not catalog_exists(settings, "raw") and not _holds_files(settings):
+        _say("the lake is empty: making sample usage")
+        context.invoke(sample)
+    fill(settings)
+    start(settings, began, with_dagster=not no_dagster)
+
+
+def fill(settings: Settings) -> None:
+    """Load what waits, and publish it if it is new."""
+    if not _holds_files(settings) and not catalog_exists(settings, "raw"):
+        return
+    loaded = load_landing(settings)
+    if loaded.usage.read:
+        _say(f"loaded {loaded.usage.loaded:,} events, {loaded.usage.rejected:,} rows rejected")
+    from orchestration.refresh_job import run_refresh
+    from orchestration.refreshing import plan_refresh
+
+    publication = read_pointer(settings)
+    if publication and publication.raw_load_id >= plan_refresh(settings).raw_load_id:
+        return
+    _say("building and checking the marts")
+    try:
+        run_refresh(settings)
+    except MeterhouseError as error:
+        if publication is None:
+            raise
+        _say(str(error))
+
+
+def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
+    """Start the app and Dagster, say where they are, and wait for Ctrl-C."""
+    environment = settings.environment()
+    scripts = Path(sys.executable).parent
+    logs = settings.home / "logs"
+    app = f"http://127.0.0.1:{settings.app_port}"
+    dagster = f"http://127.0.0.1:{settings.dagster_port}"
+    with supervising() as supervisor:
+        try:
+            supervisor.start(
+                "the app",
+                [
+                    str(scripts / "streamlit"),
+                    "run",
+                    str(ROOT / "app" / "asgi.py"),
+                    "--server.port",
+                    str(settings.app_port),
+                    "--server.headless",
+                    "true",
+                ],
+                environment,
+                logs / "app.log",
+            )
+            if with_dagster:
+                from orchestration.instance import prepare_dagster_home
+
+                home = str(prepare_dagster_home(settings))
+                supervisor.start(
+                    "Dagster",
+                    [
+                        str(scripts / "dagster"),
+                        "dev",
+                        "--workspace",
+                        str(ROOT / "workspace.yaml"),
+                        "--host",
+                        "127.0.0.1",
+                        "--port",
+                        str(settings.dagster_port),
+                    ],
+                    environment | {"DAGSTER_HOME": home},
+                    logs / "dagster.log",
+                )
+            supervisor.wait_for(f"{app}/_stcore/health", 60)
+            _say(f"app      {app}  (after {time.monotonic() - began:.0f} s)")
+            if with_dagster:
+                supervisor.wait_for(f"{dagster}/server_info", 180)
+                _say(f"Dagster  {dagster}")
+            _say(f"landing  {settings.landing_folder}/<source>/  takes usage logs; Ctrl-C stops all")
+            while True:
+                supervisor.check()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            _say("stopping")
+
+
+def _check_free(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise MeterhouseError(
+                f"port {port} is taken by another program; choose another with {variable}"
+            ) from error
+
+
+def _holds_files(settings: Settings) -> bool:
+    return any(file.is_file() for file in settings.landing_folder.rglob("*"))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,39 @@
+"""The code location that workspace.yaml names: everything Dagster runs."""
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from orchestration.assets import (
+    build_asset,
+    dbt_models,
+    expectation_checks,
+    published_asset,
+    raw_assets,
+)
+from orchestration.automation import (
+    hourly_load,
+    landing_sensor,
+    load_job,
+    nightly_full_checks,
+    nightly_upkeep,
+    refresh_job,
+    refresh_sensor,
+    upkeep_job,
+)
+from orchestration.dbt_project import DBT, dbt_project
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors. Parses the dbt project if its files changed."""
+    project = dbt_project()
+    models = dbt_models(project)
+    return dg.Definitions(
+        assets=[raw_assets(), models, build_asset(models), published_asset()],
+        asset_checks=[expectation_checks()],
+        jobs=[load_job, refresh_job, upkeep_job],
+        schedules=[hourly_load, nightly_full_checks, nightly_upkeep],
+        sensors=[landing_sensor, refresh_sensor],
+        resources={"dbt": DbtCliResource(project_dir=project, dbt_executable=str(DBT))},
+        executor=dg.in_process_executor,
+    )
