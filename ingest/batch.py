@@ -55,9 +55,7 @@ def fill_batch(
     return int(row[0])
 
 
-def number_lines(
-    connection: Connection, lines_before: int, numbers: Sequence[int] | None
-) -> None:
+def number_lines(connection: Connection, lines_before: int, numbers: Sequence[int] | None) -> None:
     """Make the view ``batch``: records with their line, counted or looked up in ``numbers``."""
     if numbers is None:
         line = f"{ORDINAL} + {lines_before + 1}"

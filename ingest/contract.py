@@ -207,7 +207,9 @@ def _occurrence(spec: SourceSpec) -> str:
 
 def _time(spec: SourceSpec) -> str:
     """occurred_at as a UTC timestamp; a text without a zone is read in the spec's."""
-    has_zone = r"regexp_matches(occurred_at, '(Z|z|[+-]\d{2}(:?\d{2})?| [A-Za-z_]+/[A-Za-z_/+-]+)$')"
+    has_zone = (
+        r"regexp_matches(occurred_at, '(Z|z|[+-]\d{2}(:?\d{2})?| [A-Za-z_]+/[A-Za-z_/+-]+)$')"
+    )
     zoned = "cast(try_cast(occurred_at as timestamptz) as timestamp)"
     plain = "try_cast(occurred_at as timestamp)"
     if spec.time_zone == "UTC":

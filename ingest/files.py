@@ -278,14 +278,16 @@ def _compression(path: Path) -> str | None:
     return {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
 
 
+def _opened(path: Path) -> Any:
+    """The decompressed bytes of a file, to be read in blocks."""
+    if _compression(path) == "gzip":
+        return gzip.open(path, "rb")
+    return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+
+
 def _decompress(path: Path, target: Path) -> None:
     try:
-        opened: Any = (
-            gzip.open(path, "rb")
-            if _compression(path) == "gzip"
-            else pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        )
-        with opened as source, target.open("wb") as out:
+        with _opened(path) as source, target.open("wb") as out:
             while block := source.read(BLOCK):
                 out.write(block)
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
@@ -390,7 +392,7 @@ class LineIndex:
         return len(self._starts)
 
     def texts(self, ordinals: Sequence[int]) -> list[str]:
-        """Raw text of the given lines; bytes that are no UTF-8 are shown as ``\\xNN``."""
+        """Raw text of the given lines; bytes that are no UTF-8 are shown by their number."""
         texts = []
         with self._path.open("rb") as file:
             for ordinal in ordinals:

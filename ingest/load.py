@@ -228,7 +228,9 @@ class Loader:
                 spec, path, load_id, row[0], lambda ordinals: [texts[n] for n in ordinals]
             )
             self._check_counts(path, counts)
-            replayed = Prepared((), 0, f"replay:{load_id}", 0, self._now().replace(tzinfo=UTC), False)
+            replayed = Prepared(
+                (), 0, f"replay:{load_id}", 0, self._now().replace(tzinfo=UTC), False
+            )
             self._audit(spec, path, replayed, started, counts, load_id, kind="replay")
         return counts.report(path, load_id)
 
@@ -416,7 +418,9 @@ class Loader:
     def _quarantine(
         self, spec: SourceSpec, path: Path, load_id: int, held: pa.Table, texts: list[str]
     ) -> None:
-        self._connection.register("held", held.append_column("raw_text", pa.array(texts, pa.string())))
+        self._connection.register(
+            "held", held.append_column("raw_text", pa.array(texts, pa.string()))
+        )
         self._connection.execute(
             """
             insert into raw.main.usage_quarantine
@@ -437,7 +441,15 @@ class Loader:
                 "insert into raw.main.usage_quarantine values"
                 " (?, ?, ?, ?, ?, ?, null, null, null, null, ?)",
                 [
-                    [load_id, line.line_number, spec.source, str(path), reason, line.detail, line.raw_text]
+                    [
+                        load_id,
+                        line.line_number,
+                        spec.source,
+                        str(path),
+                        reason,
+                        line.detail,
+                        line.raw_text,
+                    ]
                     for line in lines
                 ],
             )
@@ -477,7 +489,7 @@ class Loader:
         load_id: int | None = None,
         kind: str = "file",
     ) -> None:
-        """Write the file's row of ``load``. A file left open keeps no time, so is looked at again."""
+        """Write the file's row of ``load``; one left open keeps no time, so is looked at again."""
         changed = None if prepared.is_open else prepared.modified_at.replace(tzinfo=None)
         self._connection.execute(
             "insert into raw.main.load values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,7 +1,8 @@
 """Deduplication, revisions and the insert into the raw tables, for one typed batch.
 
-A batch is the temporary view ``batch`` that ``ingest.batch`` makes. Rows whose identity is new and alone in the batch take the
-short way; the others, the *suspects*, are compared exactly with what is there.
+A batch is the temporary view ``batch`` that ``ingest.batch`` makes. Rows whose identity is new
+and alone in the batch take the short way; the others, the *suspects*, are compared exactly with
+what is there.
 """
 
 from dataclasses import dataclass

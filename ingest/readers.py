@@ -124,7 +124,8 @@ def _relation(connection: Connection, spec: SourceSpec, path: Path) -> tuple[str
             ).fetchall()
         except duckdb.Error as error:
             raise UnreadableFileError(str(error).splitlines()[0]) from error
-        return f"select {_known(spec, {row[0] for row in found})} from read_parquet({_text(str(path))})", False
+        names = {row[0] for row in found}
+        return f"select {_known(spec, names)} from read_parquet({_text(str(path))})", False
     header = _csv_header(spec, path)
     typed = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in header)
     dialect = f"delim = {_text(spec.csv.delimiter)}, quote = {_text(spec.csv.quote)}"

@@ -86,7 +86,9 @@ class SourceSpec(BaseModel):
     @classmethod
     def _zone_is_known(cls, zone: str) -> str:
         if zone not in available_timezones():
-            raise ValueError(f"{zone!r} is no IANA time zone{_suggestion(zone, available_timezones())}")
+            raise ValueError(
+                f"{zone!r} is no IANA time zone{_suggestion(zone, available_timezones())}"
+            )
         return zone
 
     @field_validator("fields", "defaults")
@@ -206,7 +208,7 @@ def _check_expressions(spec: SourceSpec, file: Path) -> None:
         for field, expression in named:
             try:
                 columns = [name for name in _columns_of(expression) if name not in _CONTEXT]
-                typed = [f'{quoted(name)} varchar' for name in columns]
+                typed = [f"{quoted(name)} varchar" for name in columns]
                 typed += [f"{FILE_NAME} varchar", f"{ANCHOR} timestamp"]
                 connection.execute(f"create or replace temp table log ({', '.join(typed)})")
                 connection.execute(f"explain select ({expression})::varchar from log")
@@ -245,7 +247,9 @@ def _columns_of(expression: str) -> tuple[str, ...]:
                     found[name] = None
                 return
             if node.get("class") == "LAMBDA":
-                parameters = re.findall(r'"column_names": ?\["([^"]+)"', json.dumps(node.get("lhs")))
+                parameters = re.findall(
+                    r'"column_names": ?\["([^"]+)"', json.dumps(node.get("lhs"))
+                )
                 bound = bound | frozenset(parameters)
                 walk(node.get("expr"), bound)
                 return

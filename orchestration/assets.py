@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from pydantic import Field
 
 from expectations.catalogue import CHECKS
 from ingest.load import LoadReport
@@ -52,7 +53,7 @@ class LoadConfig(dg.Config):
     """What to load: files of a source, or, without a source, what waits in the landing folder."""
 
     source: str | None = None
-    paths: list[str] = []
+    paths: list[str] = Field(default_factory=list)
     create_accounts: bool = False
 
 
@@ -200,9 +201,7 @@ def expectation_checks() -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name="expectations", specs=specs, pool=MARTS_POOL)
     def expectations(config: RefreshConfig) -> Iterator[dg.AssetCheckResult]:
         settings = load_settings()
-        for result in check_build(
-            settings, newest_build(settings), full_checks=config.full_checks
-        ):
+        for result in check_build(settings, newest_build(settings), full_checks=config.full_checks):
             is_error = result.severity == "error"
             yield dg.AssetCheckResult(
                 passed=result.is_passed,

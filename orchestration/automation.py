@@ -40,6 +40,7 @@ def keep_up(context: dg.OpExecutionContext) -> None:
 
 @dg.job(name="upkeep", description="Compaction, expiry and clean-up of both lakes.")
 def upkeep_job() -> None:
+    """Keep both lakes small."""
     keep_up()
 
 

@@ -20,7 +20,7 @@ from warehouse.settings import Settings
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did: the report of its files, and of rows that it could take out of quarantine."""
+    """What a load did: the report of its files, and of rows taken out of quarantine."""
 
     usage: LoadReport
     replayed: LoadReport
@@ -73,7 +73,7 @@ def _replay(
 def _loading(
     settings: Settings, create_accounts: bool, progress: Progress | None
 ) -> Iterator[tuple[Loader, Connection]]:
-    """A loader under its lock; around it the operational tables and prices are brought up to date."""
+    """A loader under its lock, with operational tables and prices brought up to date around it."""
     with open_store(settings) as store, writing(settings, "raw") as connection:
         loader = Loader(
             connection,

@@ -263,7 +263,7 @@ def days_of(start: date, end: date) -> list[date]:
 
 
 def read_run_results(target: Path) -> dict[str, Any]:
-    """dbt's ``run_results.json`` in its target folder, or none if it did not come that far."""
+    """Dbt's ``run_results.json`` in its target folder, or none if it did not come that far."""
     file = target / "run_results.json"
     if not file.exists():
         return {"results": []}

@@ -41,7 +41,9 @@ class Child:
         status = self._process.poll()
         if status is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
-            raise MeterhouseError(f"{self.name} ended with status {status}; {self.log} ends:\n{tail}")
+            raise MeterhouseError(
+                f"{self.name} ended with status {status}; {self.log} ends:\n{tail}"
+            )
 
     def send(self, number: int) -> None:
         """Send a signal to the whole group."""
@@ -88,7 +90,7 @@ class Supervisor:
         while True:
             self.check()
             try:
-                with urllib.request.urlopen(address, timeout=2) as answer:
+                with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 (our own)
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):
@@ -102,7 +104,8 @@ class Supervisor:
         for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, 5)):
             for child in self._children:
                 child.send(number)
-            if all([child.wait(seconds) for child in self._children]):
+            ended = [child.wait(seconds) for child in self._children]
+            if all(ended):
                 break
         self._children.clear()
 

@@ -109,7 +109,9 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
             if with_dagster:
                 supervisor.wait_for(f"{dagster}/server_info", 180)
                 _say(f"Dagster  {dagster}")
-            _say(f"landing  {settings.landing_folder}/<source>/  takes usage logs; Ctrl-C stops all")
+            _say(
+                f"landing  {settings.landing_folder}/<source>/  takes usage logs; Ctrl-C stops all"
+            )
             while True:
                 supervisor.check()
                 time.sleep(1)

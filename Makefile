@@ -1,0 +1,60 @@
+# Every target sets up what it needs by itself; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SQL_FILES := dbt_project
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check format lock bench system clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+up: $(VENV)/runtime ## Fill a first lake, build it, start the app (8501) and Dagster (3000)
+	@exec $(BIN)/meterhouse up
+
+test: $(VENV)/development ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/development ## Lint, types, SQL style, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar $(SQL_FILES)
+
+format: $(VENV)/development ## Format Python and SQL
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
+
+bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
+	$(BIN)/python -m benchmarks
+
+system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium postgresql poppler-utils
+
+lock: $(VENV)/development ## Resolve the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --quiet pyproject.toml --extra postgres --extra test --extra dev --extra bench --extra build \
+		--output-file requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --quiet pyproject.toml --extra postgres --extra build --constraint requirements-dev.lock \
+		--output-file requirements.lock
+
+clean: ## Remove the environment and what dbt wrote; the state in var stays
+	rm -rf $(VENV) target logs
+
+$(VENV)/runtime: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/development: requirements-dev.lock $(VENV)/runtime
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
