@@ -1,12 +1,13 @@
-"""The app's connections: one pinned at the published snapshot, one at the head.
+"""The app's connections: one at the head, and one pinned at each publication in use.
 
 They are shared by every session, so each query runs on a cursor of its own. A new publication
-is noticed at the next question, which opens a connection pinned there; the old one is closed
-(queries that still run on it have cursors, which outlive it).
+is noticed at the next question, which opens a connection pinned there; an older one is closed
+as soon as no query runs on it.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import duckdb
@@ -27,6 +28,40 @@ State = Literal["published", "head"]
 Rows = list[tuple[Any, ...]]
 
 
+PINS = 2
+"""Publications kept open: the newest, and the one that a page may be in the middle of."""
+
+
+class _Shared:
+    """A connection and how many queries run on it; once retired it closes with the last of them.
+
+    Closing a connection closes its cursors too, so it has to wait for them. Guarded by the lock
+    of its reader.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._queries = 0
+        self._is_retired = False
+
+    def begin(self) -> Connection:
+        self._queries += 1
+        return self.connection.cursor()
+
+    def end(self, cursor: Connection) -> None:
+        cursor.close()
+        self._queries -= 1
+        self._close_if_done()
+
+    def retire(self) -> None:
+        self._is_retired = True
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._is_retired and not self._queries:
+            self.connection.close()
+
+
 class LakeReader:
     """Answers queries at the published snapshot or at the head; safe to share between threads."""
 
@@ -34,18 +69,18 @@ class LakeReader:
         """Open nothing yet: the lakes may not exist."""
         self.settings = settings
         self._lock = threading.RLock()
-        self._head: Connection | None = None
+        self._head: _Shared | None = None
         self._attached: set[str] = set()
-        self._pinned: tuple[Publication, Connection] | None = None
+        self._pins: dict[Publication, _Shared] = {}
 
     def publication(self) -> Publication | None:
         """The published pointer as it is now, or None before the first publication."""
-        with self._lock:
-            try:
-                return latest_publication(self._at_head().cursor())
-            except duckdb.Error:
+        try:
+            return self._latest()
+        except duckdb.Error:
+            with self._lock:
                 self._drop_head()
-                return latest_publication(self._at_head().cursor())
+            return self._latest()
 
     def has_lake(self, lake: Lake) -> bool:
         """Whether the lake was ever written."""
@@ -55,8 +90,8 @@ class LakeReader:
 
     def has_table(self, table: str) -> bool:
         """Whether ``catalog.schema.table`` exists at the head."""
-        with self._lock:
-            return table_exists(self._at_head().cursor(), table)
+        with self._cursor(None) as cursor:
+            return table_exists(cursor, table)
 
     def rows(
         self,
@@ -77,49 +112,61 @@ class LakeReader:
                 if publication is None:
                     self._drop_head()
                 else:
-                    self._drop_pinned()
+                    self._drop_pin(publication)
             return self._ask(sql, parameters, publication)
 
     def close(self) -> None:
-        """Close both connections; a later question opens them again."""
+        """Close every connection; a later question opens them again."""
         with self._lock:
             self._drop_head()
-            self._drop_pinned()
+            for publication in list(self._pins):
+                self._drop_pin(publication)
+
+    def _latest(self) -> Publication | None:
+        with self._cursor(None) as cursor:
+            return latest_publication(cursor)
 
     def _ask(
         self, sql: str, parameters: Mapping[str, Any], publication: Publication | None
     ) -> Rows:
-        with self._lock:
-            connection = self._at_head() if publication is None else self._pinned_at(publication)
-            cursor = connection.cursor()
-        try:
+        with self._cursor(publication) as cursor:
             return cursor.execute(sql, dict(parameters) or None).fetchall()
-        finally:
-            cursor.close()
 
-    def _at_head(self) -> Connection:
+    @contextmanager
+    def _cursor(self, publication: Publication | None) -> Iterator[Connection]:
+        with self._lock:
+            shared = self._at_head() if publication is None else self._pinned_at(publication)
+            cursor = shared.begin()
+        try:
+            yield cursor
+        finally:
+            with self._lock:
+                shared.end(cursor)
+
+    def _at_head(self) -> _Shared:
         if self._head is None:
-            self._head = open_engine(self.settings)
+            self._head = _Shared(open_engine(self.settings))
         for lake in LAKES:
             if lake not in self._attached and catalog_exists(self.settings, lake):
-                attach(self._head, self.settings, lake)
+                attach(self._head.connection, self.settings, lake)
                 self._attached.add(lake)
         return self._head
 
-    def _pinned_at(self, publication: Publication) -> Connection:
-        if self._pinned is None or self._pinned[0] != publication:
+    def _pinned_at(self, publication: Publication) -> _Shared:
+        if publication not in self._pins:
             connection, _ = reading_published(self.settings, publication)
-            self._drop_pinned()
-            self._pinned = (publication, connection)
-        return self._pinned[1]
+            self._pins[publication] = _Shared(connection)
+            for oldest in sorted(self._pins, key=lambda pinned: pinned.publication_id)[:-PINS]:
+                if oldest != publication:
+                    self._drop_pin(oldest)
+        return self._pins[publication]
 
     def _drop_head(self) -> None:
         if self._head is not None:
-            self._head.close()
+            self._head.retire()
         self._head = None
         self._attached.clear()
 
-    def _drop_pinned(self) -> None:
-        if self._pinned is not None:
-            self._pinned[1].close()
-        self._pinned = None
+    def _drop_pin(self, publication: Publication) -> None:
+        if publication in self._pins:
+            self._pins.pop(publication).retire()

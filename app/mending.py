@@ -33,6 +33,11 @@ REASONS: dict[str, Mending] = {
         "Unreadable file",
         "The file as a whole cannot be read. Write it again and load it again.",
     ),
+    "failed_expression": Mending(
+        "Expression failed",
+        "An expression of the source's spec fails on this row. Mend the spec, then run "
+        "`meterhouse replay`.",
+    ),
     "missing_field": Mending(
         "Required field missing",
         "Mend the log, or name the field's expression in the source's spec.",

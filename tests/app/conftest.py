@@ -1,0 +1,76 @@
+"""Lakes for the app's tests: one published, made once; others where a test writes."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app.lake import LakeReader
+from tests.app.reporting_lake import make_lake
+from warehouse.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {"overview": "views/overview.py", "data health": "views/data_health.py"}
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of a published lake; not to be written."""
+    settings = Settings(home=tmp_path_factory.mktemp("published"))
+    make_lake(settings)
+    return settings
+
+
+@pytest.fixture
+def own_lake(published: Settings, tmp_path: Path) -> Settings:
+    """The settings of a published lake that the test may write: own catalogs, shared files."""
+    for catalog in published.home.glob("*.sqlite"):
+        with sqlite3.connect(catalog) as source, sqlite3.connect(tmp_path / catalog.name) as copy:
+            source.backup(copy)
+            copy.execute("pragma journal_mode=wal")
+    return Settings(home=tmp_path, data_path=str(published.home / "lake"))
+
+
+@pytest.fixture
+def reader(published: Settings) -> Iterator[LakeReader]:
+    """A reader of the published lake."""
+    reader = LakeReader(published)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def closed_connections() -> Iterator[None]:
+    """Close what the pages opened, once all tests have run."""
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def open_page(published: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Opens a page of the app by name, with the parameters of its address, on a lake."""
+
+    def opened(page: str = "overview", settings: Settings = published, **address: str) -> AppTest:
+        monkeypatch.setenv("METERHOUSE_HOME", str(settings.home))
+        monkeypatch.setenv("METERHOUSE_DATA_PATH", settings.data_path)
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+        for key, value in address.items():
+            app.query_params[key] = value
+        app.run()
+        if page != "overview":
+            app.switch_page(PAGES[page]).run()
+        assert not app.exception, app.exception
+        return app
+
+    return opened
+
+
+def text_of(app: AppTest) -> str:
+    """All markup of a page, without style sheets."""
+    return "\n".join(
+        element.proto.body for element in app.get("html") if "<style>" not in element.proto.body
+    )
