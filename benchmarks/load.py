@@ -33,9 +33,9 @@ AIM, BOUND, DLT_BOUND = 0.7, 0.5, 20.0
 
 BARE, OURS, DLT = "bare", "meterhouse", "dlt"
 NAMES = {
-    BARE: "DuckDB, bare: create table as select from read_json",
-    OURS: "Meterhouse: validated, deduplicated, audited, partitioned",
-    DLT: "dlt into DuckDB, its defaults",
+    BARE: "DuckDB, bare",
+    OURS: "Meterhouse",
+    DLT: "dlt into DuckDB",
 }
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -260,7 +260,7 @@ def report(outcome: dict[str, Any]) -> None:
     console.print(f"file: {file['rows']:,} rows of NDJSON, {file['bytes'] / 1e9:.2f} GB")
     table = Table(header_style="bold")
     table.add_column("loaded by", overflow="fold")
-    for name in ("rows", "runs", "seconds", "rows/s", "peak memory"):
+    for name in ("rows", "runs", "seconds", "CPU s", "rows/s", "peak"):
         table.add_column(name, justify="right")
     for found in outcome["results"]:
         table.add_row(
@@ -268,6 +268,7 @@ def report(outcome: dict[str, Any]) -> None:
             f"{found['rows']:,}",
             str(found["runs"]),
             f"{found['seconds']:.1f}",
+            f"{found['cpu_seconds']:.1f}",
             f"{found['rows_per_second']:,.0f}",
             f"{found['peak_bytes'] / 2**30:.2f} GiB",
         )

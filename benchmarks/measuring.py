@@ -19,13 +19,15 @@ import duckdb
 class Run:
     """One run of one contestant.
 
-    ``seconds`` is what the work itself took, without starting Python; ``peak_bytes`` the largest
-    resident memory of the process.
+    ``seconds`` is what the work itself took, without starting Python; ``cpu_seconds`` is the
+    processor time of the whole process, which says more than ``seconds`` on a busy machine;
+    ``peak_bytes`` is the largest resident memory of the process.
     """
 
     case: str
     rows: int
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
     @property
@@ -42,6 +44,7 @@ class Summary:
     rows: int
     runs: int
     seconds: float
+    cpu_seconds: float
     rows_per_second: float
     peak_bytes: int
 
@@ -62,7 +65,13 @@ def run_process(case: str, module: str, arguments: Sequence[str]) -> Run:
         if process.returncode != 0:
             raise RuntimeError(f"{case} ended with {process.returncode}:\n{errors.read()[-4000:]}")
         measured = json.loads(out.read().strip().splitlines()[-1])
-    return Run(case, measured["rows"], measured["seconds"], _bytes(usage.ru_maxrss))
+    return Run(
+        case=case,
+        rows=measured["rows"],
+        seconds=measured["seconds"],
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_bytes=_bytes(usage.ru_maxrss),
+    )
 
 
 def alternated(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
@@ -80,6 +89,7 @@ def summary(runs: Sequence[Run]) -> Summary:
         rows=runs[0].rows,
         runs=len(runs),
         seconds=statistics.median(run.seconds for run in runs),
+        cpu_seconds=statistics.median(run.cpu_seconds for run in runs),
         rows_per_second=statistics.median(run.rows_per_second for run in runs),
         peak_bytes=max(run.peak_bytes for run in runs),
     )
