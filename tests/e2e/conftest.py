@@ -1,0 +1,88 @@
+"""One server and one browser for all tests of the session."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.reporting_lake import make_lake
+from warehouse.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of the published lake that the server shows."""
+    settings = Settings(home=tmp_path_factory.mktemp("e2e"))
+    make_lake(settings)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def server(lake: Settings) -> Iterator[str]:
+    """The address of the app, really started as ``meterhouse up`` starts it."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "METERHOUSE_HOME": str(lake.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _wait_until_healthy(url, process)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdout:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A browser; the tests are skipped where there is none."""
+    pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    from tests.e2e.browser import CHROMIUM, started_browser
+
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no Chromium at {CHROMIUM}; METERHOUSE_CHROMIUM names another")
+    with started_browser() as browser:
+        yield browser
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            output = process.stdout.read() if process.stdout else ""
+            raise AssertionError(f"the app ended at its start:\n{output}")
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
+                if answer.read() == b"ok":
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise AssertionError(f"the app was not there after {START_SECONDS} s")
