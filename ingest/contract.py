@@ -177,19 +177,24 @@ def _failed(spec: SourceSpec) -> str:
 
 
 def _inexact(spec: SourceSpec) -> str:
-    """Whether a double may have lost digits of the credits.
+    """Whether a double may have lost digits of the credits that rounding to nine decimals needs.
 
-    A double keeps 15 digits: 16 characters and more, or nine decimals behind seven whole digits,
-    may have had more.
+    DuckDB reads a JSON number as the shortest text of its double. Below a million that text rounds
+    like the number itself, unless it lies just on a tie (its tenth decimal is a 5, and the last);
+    from a million on a double keeps fewer than nine decimals. Credits that are computed from
+    several columns, or by a factor, are read again whenever a column has many digits.
     """
     if not spec.is_json or not spec.credit_columns:
         return "false"
-    return " or ".join(
-        f"({text} is not null and strlen({text}) > 8"
-        f" and (strlen({text}) > 15 or strpos({text}, '.') > 7)"
-        f" and (contains({text}, '.') or contains(lower({text}), 'e')))"
-        for text in map(quoted, spec.credit_columns)
-    )
+    tests = []
+    for text in map(quoted, spec.credit_columns):
+        is_long = f"strlen({text}) > 9 and contains({text}, '.')"
+        if "credits" not in _computed(spec):
+            point = f"strpos({text}, '.')"
+            on_a_tie = f"strlen({text}) - {point} = 10 and suffix({text}, '5')"
+            is_long += f" and ({point} > 7 or {on_a_tie})"
+        tests.append(f"{text} is not null and ({is_long} or contains(lower({text}), 'e'))")
+    return " or ".join(f"({test})" for test in tests)
 
 
 def _identity(spec: SourceSpec) -> str:

@@ -12,7 +12,7 @@ from ingest.specs import SourceSpec, quoted
 from ingest.tables import ordinal_of
 from warehouse.lake import Connection
 
-MAX_LINE_BYTES = 64 << 20
+MAX_LINE_BYTES = 16 << 20
 """Longest line that is read; a longer one makes its file unreadable."""
 
 
@@ -132,7 +132,8 @@ def _relation(connection: Connection, spec: SourceSpec, path: Path) -> tuple[str
     return (
         f"select {_known(spec, set(header))} from read_csv({_text(str(path))}, header = true,"
         f" auto_detect = false, {dialect}, escape = {_text(spec.csv.quote)},"
-        f" compression = 'none', max_line_size = {MAX_LINE_BYTES}, strict_mode = true,"
+        f" compression = 'none', max_line_size = {MAX_LINE_BYTES},"
+        f" buffer_size = {2 * MAX_LINE_BYTES}, strict_mode = true,"
         f" store_rejects = true, rejects_limit = 0, columns = {{{typed}}})"
     ), True
 

@@ -31,8 +31,7 @@ class Plugin(BasePlugin):
         self._settings = load_settings()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
-        """Hand DuckDB its memory limit and extension folder."""
-        self._settings.extension_folder.mkdir(parents=True, exist_ok=True)
+        """Hand DuckDB its memory limit."""
         config.update(engine_config(self._settings))
 
     def configure_connection(self, conn: Any) -> None:

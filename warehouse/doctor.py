@@ -58,8 +58,11 @@ class _Patient:
     settings: Settings
     connection: Connection
     attached: frozenset[Lake]
-    published: Publication | None
     now: datetime
+
+    def published(self) -> Publication | None:
+        """The published pointer; raises duckdb.Error when it cannot be read."""
+        return latest_publication(self.connection)
 
 
 def examine(
@@ -82,8 +85,7 @@ def examine(
             findings.append(finding)
             if finding.verdict == "ok":
                 attached.add(lake)
-        published = latest_publication(connection) if "marts" in attached else None
-        patient = _Patient(settings, connection, frozenset(attached), published, now)
+        patient = _Patient(settings, connection, frozenset(attached), now)
         for name, needed, examination in _EXAMINATIONS:
             if not needed <= attached:
                 continue
@@ -135,7 +137,7 @@ def _examine_mode(patient: _Patient) -> Iterator[Finding]:
 
 def _examine_pointer(patient: _Patient) -> Iterator[Finding]:
     """The published snapshots can be read, and the pointer lies within what was loaded."""
-    published = patient.published
+    published = patient.published()
     if published is None:
         yield Finding("pointer", "ok", "nothing is published yet; run `meterhouse refresh`")
         return
@@ -212,7 +214,7 @@ def _examine_audit(patient: _Patient) -> Iterator[Finding]:
 
 def _examine_conservation(patient: _Patient) -> Iterator[Finding]:
     """At the published state, the daily sums = the facts = the current raw events."""
-    published = patient.published
+    published = patient.published()
     if published is None:
         return
     connection = patient.connection

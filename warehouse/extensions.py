@@ -1,4 +1,4 @@
-"""DuckDB extensions, installed from pinned wheels without any network."""
+"""DuckDB extensions, loaded from their pinned wheels without network and without a copy."""
 
 import importlib.util
 from pathlib import Path
@@ -38,9 +38,5 @@ def extension_file(name: str) -> Path:
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Load an extension, installing it from its wheel into the extension folder if needed."""
-    try:
-        connection.execute(f"load {name}")
-    except duckdb.Error:
-        connection.execute(f"install '{extension_file(name)}'")
-        connection.execute(f"load {name}")
+    """Load an extension straight from its wheel."""
+    connection.execute(f"load '{extension_file(name)}'")

@@ -25,7 +25,6 @@ LAKES: tuple[Lake, ...] = ("raw", "marts")
 def engine_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's configuration: memory, threads, and extensions from the wheels only."""
     config: dict[str, str | bool | int | float | list[str]] = {
-        "extension_directory": str(settings.extension_folder),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "memory_limit": settings.memory,
@@ -38,7 +37,6 @@ def engine_config(settings: Settings) -> dict[str, str | bool | int | float | li
 
 def open_engine(settings: Settings) -> Connection:
     """An in-memory DuckDB that can attach lakes; nothing is attached yet."""
-    settings.extension_folder.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(":memory:", config=engine_config(settings))
     prepare_engine(connection, settings)
     return connection

@@ -129,7 +129,8 @@ def record_build(
     connection: Connection, *, raw_snapshot: int, raw_load_id: int, built_at: datetime
 ) -> Build:
     """Note that the newest snapshot of ``marts`` holds a whole build. Call it under the lock
-    under which was built; ``built_at`` is an aware time."""
+    under which was built; ``built_at`` is an aware time.
+    """
     ensure_meta_tables(connection)
     marts_snapshot = current_snapshot(connection, "marts")
     before = latest_build(connection)

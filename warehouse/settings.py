@@ -89,11 +89,6 @@ class Settings(BaseSettings):
         return self.operations_url or f"sqlite:///{self.home / 'operations.sqlite'}"
 
     @property
-    def extension_folder(self) -> Path:
-        """Where DuckDB keeps the extensions installed from the pinned wheels."""
-        return self.home / "extensions"
-
-    @property
     def dagster_home(self) -> Path:
         """Dagster's own state."""
         return self.home / "dagster"
