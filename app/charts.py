@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import altair as alt
 
@@ -231,7 +231,11 @@ def _is_marked(day: Day) -> bool:
 
 def _calm(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
     """The layers as one chart without a frame, as wide as its card."""
-    chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(
-        height=height, width="container", padding={"left": 4, "right": 4, "top": 4, "bottom": 0}
-    ).configure_view(stroke=None)
+    chart: alt.LayerChart = (
+        alt.layer(*layers)
+        .properties(
+            height=height, width="container", padding={"left": 4, "right": 4, "top": 4, "bottom": 0}
+        )
+        .configure_view(stroke=None)
+    )
+    return chart

@@ -44,6 +44,8 @@ from app.queries.overview import (
 from app.views.parts import card, nothing_published, row, watch, write
 
 MODELS_SHOWN = 8
+NO_MODEL = "(none)"
+"""How the marts name the usage that names no model."""
 
 
 def render() -> None:
@@ -130,7 +132,7 @@ def _month(gate: Gate, account: Account, month: date) -> None:
     fresh = context.freshness(gate)
     pending = context.pending(gate, account.account_id)
     write(_status_line(gate, view, fresh, pending))
-    if view.totals is None:
+    if view.totals is None or not view.totals.events:
         write(
             empty(
                 f"No usage in {formats.month(month)}",
@@ -410,7 +412,7 @@ def _models(view: Overview) -> None:
 
 def _model_row(use: ModelUse, view: Overview) -> list[Child]:
     top = max(model.share for model in view.models)
-    name = use.model_name or ("No model" if use.model == "(none)" else use.model)
+    name = "No model" if use.model == NO_MODEL else use.model_name or use.model
     detail = " · ".join(
         text
         for text in (

@@ -125,7 +125,7 @@ with monthly as (
     select account_id, month, cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events, cast(sum(events) // 40 as bigint) as failed_events,
         cast(sum(tokens) as bigint) as total_tokens,
-        cast(sum(tokens * usd_per_mtok / 1e6) as decimal(24, 12)) as provider_cost_usd,
+        cast(sum(tokens * usd_per_mtok / 1e6) as decimal(38, 12)) as provider_cost_usd,
         cast(coalesce(sum(events) filter (where not is_priced), 0) as bigint) as unpriced_events
     from usage group by all
 ), timed as (
@@ -169,7 +169,7 @@ select account_id, month, model, any_value(model_name) as model_name,
     cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
         as decimal(9, 6)) as share,
     cast(sum(events) as bigint) as events, cast(sum(tokens) as bigint) as total_tokens,
-    cast(sum(tokens * usd_per_mtok / 1e6) as decimal(24, 12)) as provider_cost_usd,
+    cast(sum(tokens * usd_per_mtok / 1e6) as decimal(38, 12)) as provider_cost_usd,
     cast(sum(credits) * 1000000 / sum(tokens) as decimal(38, 9)) as credits_per_mtok
 from usage group by account_id, month, model;
 

@@ -26,7 +26,8 @@ def test_loads_stand_newest_first_with_their_counts(page):
     assert loads == [8, 7, 6, 5, 4, 3, 2, 1]
     for count in ("97,120", "96,880", "231"):
         assert f">{count}</td>" in text
-    assert "pending" in text and "published" in text
+    assert "pending" in text
+    assert "published" in text
 
 
 def test_rejected_rows_are_counted_by_reason_without_those_replayed(page):
@@ -77,7 +78,8 @@ def test_sources_show_their_freshness_and_missing_days(page):
 
 def test_what_is_pending_is_told(page):
     text = text_of(page)
-    assert "46 rows" in text and "in 1 load since then" in text
+    assert "46 rows" in text
+    assert "in 1 load since then" in text
 
 
 def test_before_anything_is_loaded_it_says_which_commands_to_run(open_page, tmp_path):

@@ -190,13 +190,15 @@ def test_a_month_without_usage_says_so(open_page, own_lake):
 def test_before_anything_is_loaded_it_says_which_commands_to_run(open_page, tmp_path):
     text = text_of(open_page(settings=Settings(home=tmp_path / "new")))
     assert "Nothing is published yet" in text
-    assert "meterhouse sample" in text and "meterhouse refresh" in text
+    assert "meterhouse sample" in text
+    assert "meterhouse refresh" in text
 
 
 def test_before_the_first_refresh_it_says_to_refresh(open_page, tmp_path):
     make_raw_lake(Settings(home=tmp_path / "raw"))
     text = text_of(open_page(settings=Settings(home=tmp_path / "raw")))
-    assert "no refresh has built" in text and "meterhouse sample" not in text
+    assert "no refresh has built" in text
+    assert "meterhouse sample" not in text
 
 
 def test_without_accounts_it_says_how_to_declare_one(open_page, own_lake):
@@ -204,7 +206,8 @@ def test_without_accounts_it_says_how_to_declare_one(open_page, own_lake):
         connection.execute("delete from marts.main.rpt_account")
         publish_head(connection, 1)
     text = text_of(open_page(settings=own_lake))
-    assert "There are no accounts yet" in text and "meterhouse accounts add" in text
+    assert "There are no accounts yet" in text
+    assert "meterhouse accounts add" in text
 
 
 def test_a_new_publication_shows_at_the_next_run(open_page, own_lake):

@@ -34,7 +34,7 @@ def test_a_hostile_name_never_becomes_markup(markup):
 
 
 def test_a_table_demands_a_cell_for_each_column():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="zip"):
         table([Column("a"), Column("b")], [["only one"]])
 
 
