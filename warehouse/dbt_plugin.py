@@ -42,7 +42,8 @@ class Plugin(BasePlugin):
         settings = self._settings
         if not catalog_exists(settings, "raw"):
             raise MeterhouseError(
-                f"there is no usage in {settings.home} yet; run `meterhouse load` or `meterhouse sample`"
+                f"there is no usage in {settings.home} yet; "
+                "run `meterhouse load` or `meterhouse sample`"
             )
         held = ExitStack()
         try:

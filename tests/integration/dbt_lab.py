@@ -54,7 +54,11 @@ TERM: dict[str, Any] = {
     "plan": "prepaid",
     "recorded_at": datetime(2026, 1, 1),
 }
-RATE: dict[str, Any] = {"unit": "call", "effective_from": datetime(2026, 1, 1), "recorded_at": datetime(2026, 1, 1)}
+RATE: dict[str, Any] = {
+    "unit": "call",
+    "effective_from": datetime(2026, 1, 1),
+    "recorded_at": datetime(2026, 1, 1),
+}
 
 
 @dataclass
@@ -76,15 +80,23 @@ class Lab:
         """
         with writing(self.settings, "raw") as connection:
             ensure_tables(connection)
-            row = connection.execute("select coalesce(max(load_id), 0) + 1 from raw.main.load").fetchone()
+            row = connection.execute(
+                "select coalesce(max(load_id), 0) + 1 from raw.main.load"
+            ).fetchone()
             assert row is not None
             load_id = int(row[0])
             connection.execute("begin")
-            finished = datetime(2026, 11, 23, 12) if load_id == 1 else datetime(2026, 11, 23, 12, load_id)
+            finished = (
+                datetime(2026, 11, 23, 12) if load_id == 1 else datetime(2026, 11, 23, 12, load_id)
+            )
             _insert(connection, "load", {**LOAD, "load_id": load_id, "finished_at": finished})
             for table, rows in tables.items():
                 for number, given in enumerate(rows):
-                    _insert(connection, table, {"load_id": load_id, **_filled(table, number, load_id, given)})
+                    _insert(
+                        connection,
+                        table,
+                        {"load_id": load_id, **_filled(table, number, load_id, given)},
+                    )
             connection.execute("commit")
         return load_id
 
@@ -99,7 +111,7 @@ class Lab:
                     "--project-dir", str(ROOT),
                     "--profiles-dir", str(ROOT),
                     "--target-path", str(self.home / "target"),
-                    "--log-path", str(self.home / "logs"),
+                    "--log-level-file", "none",
                     "--quiet",
                 ]
             )  # fmt: skip
@@ -131,13 +143,19 @@ class Lab:
         self.build(raw_load_id=load_id)
         self.publish(load_id)
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a query on the newest state of both lakes."""
+    @contextmanager
+    def head(self) -> Iterator[Connection]:
+        """A connection to the newest state of both lakes."""
         connection = reading_head(self.settings)
         try:
-            return connection.execute(sql).fetchall()
+            yield connection
         finally:
             connection.close()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on the newest state of both lakes."""
+        with self.head() as connection:
+            return connection.execute(sql).fetchall()
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
@@ -168,7 +186,13 @@ def _filled(table: str, number: int, load_id: int, given: Row) -> dict[str, Any]
         row = {**EVENT, **given}
         return {"usage_date_utc": row["occurred_at"].date(), "identity_hash": 0, **row}
     if table == "usage_supersession":
-        return {"source": EVENT["source"], "identity_hash": 0, "revision": 0, "superseded_by": 1, **given}
+        return {
+            "source": EVENT["source"],
+            "identity_hash": 0,
+            "revision": 0,
+            "superseded_by": 1,
+            **given,
+        }
     if table == "account_term":
         return {"term_id": load_id * 1000 + number, **TERM, **given}
     if table == "rate":
@@ -179,4 +203,6 @@ def _filled(table: str, number: int, load_id: int, given: Row) -> dict[str, Any]
 def _insert(connection: Connection, table: str, row: Row) -> None:
     columns = ", ".join(row)
     marks = ", ".join("?" for _ in row)
-    connection.execute(f"insert into raw.main.{table} ({columns}) values ({marks})", list(row.values()))
+    connection.execute(
+        f"insert into raw.main.{table} ({columns}) values ({marks})", list(row.values())
+    )

@@ -1,6 +1,8 @@
 -- Grain: one row a current event of the touched days, with what its tokens cost at the provider's
 -- list price of its time.
 
+{{ config(materialized='ephemeral') }}
+
 with
 
 events as (

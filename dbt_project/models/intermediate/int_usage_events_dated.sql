@@ -1,6 +1,8 @@
 -- Grain: one row a current event of the touched days, with the day it counts to in the account's
 -- time zone.
 
+{{ config(materialized='ephemeral') }}
+
 with
 
 events as (

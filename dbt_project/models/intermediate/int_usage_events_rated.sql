@@ -1,6 +1,8 @@
 -- Grain: one row a current event of the touched days, with its credits: logged ones win, else the
 -- rate card of the event's time, else it is held as unrated with the range it may cost.
 
+{{ config(materialized='ephemeral') }}
+
 with
 
 events as (

@@ -1,5 +1,7 @@
 -- Grain: one row a current event of the touched days: neither superseded nor withdrawn.
 
+{{ config(materialized='ephemeral') }}
+
 with
 
 events as (

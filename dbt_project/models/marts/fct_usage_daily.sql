@@ -17,7 +17,6 @@ usage as (
 
 ),
 
--- The high end of what is unrated is unknown as soon as that of one event is.
 daily as (
 
     select
@@ -34,10 +33,10 @@ daily as (
         cast(sum(logged_credits) as decimal(38, 9)) as logged_credits,
         cast(sum(card_credits) as decimal(38, 9)) as card_credits,
         cast(coalesce(sum(exposure_low_credits), 0) as decimal(38, 9)) as exposure_low_credits,
-        case
-            when count(*) filter (where rating_status = 'unrated' and exposure_high_credits is null) = 0
-                then cast(coalesce(sum(exposure_high_credits), 0) as decimal(38, 9))
-        end as exposure_high_credits,
+        cast(coalesce(sum(exposure_high_credits), 0) as decimal(38, 9)) as exposure_high_credits,
+        cast(
+            count(*) filter (where rating_status = 'unrated' and exposure_high_credits is null) as bigint
+        ) as unbounded_events,
         cast(coalesce(sum(input_tokens), 0) as bigint) as input_tokens,
         cast(coalesce(sum(cache_read_tokens), 0) as bigint) as cache_read_tokens,
         cast(coalesce(sum(cache_write_tokens), 0) as bigint) as cache_write_tokens,

@@ -22,7 +22,7 @@ unrated as (
         cast(sum(unrated_events) as bigint) as unrated_events,
         cast(sum(exposure_low_credits) as decimal(38, 9)) as exposure_low_credits,
         case
-            when count(*) = count(exposure_high_credits)
+            when sum(unbounded_events) = 0
                 then cast(sum(exposure_high_credits) as decimal(38, 9))
         end as exposure_high_credits
     from daily

@@ -39,7 +39,7 @@ account_days as (
         sum(unrated_events) as unrated_events,
         sum(exposure_low_credits) as exposure_low_credits,
         sum(exposure_high_credits) as exposure_high_credits,
-        sum(case when exposure_high_credits is null then 1 else 0 end) as open_exposures,
+        sum(unbounded_events) as unbounded_events,
         sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens) as total_tokens,
         sum(provider_cost_usd) as provider_cost_usd,
         sum(unpriced_events) as unpriced_events
@@ -61,7 +61,7 @@ account_months as (
         sum(unrated_events) as unrated_events,
         sum(exposure_low_credits) as exposure_low_credits,
         sum(exposure_high_credits) as exposure_high_credits,
-        sum(open_exposures) as open_exposures,
+        sum(unbounded_events) as unbounded_events,
         sum(total_tokens) as total_tokens,
         sum(provider_cost_usd) as provider_cost_usd,
         sum(unpriced_events) as unpriced_events
@@ -180,7 +180,7 @@ months as (
         cast(coalesce(account_months.exposure_low_credits, 0) as decimal(38, 9))
             as exposure_low_credits,
         case
-            when coalesce(account_months.open_exposures, 0) = 0
+            when coalesce(account_months.unbounded_events, 0) = 0
                 then cast(coalesce(account_months.exposure_high_credits, 0) as decimal(38, 9))
         end as exposure_high_credits,
         cast(coalesce(account_months.total_tokens, 0) as bigint) as total_tokens,
