@@ -13,18 +13,21 @@ from app.theme import Palette
 
 DAYS_SHOWN = 45
 LABELLED_SPIKES = 4
-_AMOUNT = "format(datum.value, datum.value < 10000 ? ',.6~g' : '.3~s')"
+_AMOUNT = "format(datum.value, datum.value < 100000 ? ',.6~g' : '.3~s')"
 
 
 def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[dict[str, Any]]:
     """One row a day of the last :data:`DAYS_SHOWN`, with its texts; ``partial`` is still running.
 
     ``kind`` says how it is drawn: ``before`` (of the month before), ``month`` or ``partial``. A
-    spike is split at what is usual at most for its weekday: ``base`` below, the rest above.
+    spike is split at what is usual at most for its weekday: ``base`` below, the rest above. Only
+    spikes of the month itself are marked, and the largest of them say how many times the usual.
     """
     shown = days[-DAYS_SHOWN:]
     largest = sorted(
-        (day for day in shown if _is_marked(day)), key=lambda day: day.credits, reverse=True
+        (day for day in shown if _is_marked(day) and day.usage_date >= month),
+        key=lambda day: day.credits,
+        reverse=True,
     )
     labelled = {day.usage_date for day in largest[:LABELLED_SPIKES]}
     rows = []
@@ -48,7 +51,7 @@ def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[d
                 "mark": f"▲ {formats.number(times, 1)}×"
                 if times and day.usage_date in labelled
                 else "▲"
-                if is_spike
+                if is_spike and day.usage_date >= month
                 else "",
                 "credits_text": formats.credits(day.credits)
                 + (" so far" if day.usage_date == partial else ""),
@@ -114,7 +117,12 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     above = (
         base.transform_filter("datum.credits > datum.base")
         .mark_bar(cornerRadiusEnd=2, color=colours.spike)
-        .encode(y=alt.Y("base:Q", axis=axis), y2="credits:Q", tooltip=tooltip)
+        .encode(
+            y=alt.Y("base:Q", axis=axis),
+            y2="credits:Q",
+            opacity=alt.condition("datum.kind == 'before'", alt.value(0.45), alt.value(1.0)),
+            tooltip=tooltip,
+        )
     )
     usual = base.mark_tick(
         color=colours.usual, thickness=2, width={"band": 1.0}, opacity=0.9
@@ -124,9 +132,12 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
         .mark_text(color=colours.spike, dy=-9, fontSize=11, fontWeight=600)
         .encode(y=alt.Y("credits:Q", axis=axis), text="mark:N", tooltip=tooltip)
     )
-    layers = [bars, usual]
+    layers = [bars]
+    if any(row["credits"] > row["base"] for row in rows):
+        layers.append(above)
+    layers.append(usual)
     if any(row["mark"] for row in rows):
-        layers = [bars, above, usual, marks]
+        layers.append(marks)
     return _calm(layers, height=250)
 
 

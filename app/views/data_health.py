@@ -40,7 +40,7 @@ from app.queries.data_health import (
 )
 from app.views.parts import card, nothing_published, row, watch, write
 
-LOADS_AT_ONCE = 10
+LOADS_AT_ONCE = 6
 
 
 def render() -> None:
@@ -68,8 +68,8 @@ def render() -> None:
         _sources(view, now)
     with right:
         _checks(view, now)
-    _rejected(view)
     _loads(gate, view, now)
+    _rejected(view)
     watch(gate.publication)
 
 
@@ -208,8 +208,56 @@ def _check_row(check: Check) -> list[Child]:
         state = badge("error · blocks publishing", "bad")
     else:
         state = badge("warning", "warn")
-    rows = f" · {formats.plural(check.failing_rows, 'row')}" if check.failing_rows else ""
-    return [named(check.check_name, f"{check.suite} · {check.message}{rows}"), state]
+    rows = check.failing_rows
+    told = f"{check.suite} · {check.message}"
+    if rows and not check.is_passed and "row" not in check.message:
+        told += f" · {formats.plural(rows, 'row')}"
+    return [named(check.check_name, told, f"{check.check_name}: {told}"), state]
+
+
+def _loads(gate: Gate, view: DataHealth, now: datetime) -> None:
+    published = gate.publication.raw_load_id if gate.publication else 0
+    columns = [
+        Column("Load", is_wide_only=True),
+        Column("File"),
+        Column("Finished", is_wide_only=True),
+        Column("Read", True, is_wide_only=True),
+        Column("Loaded", True),
+        Column("Duplicate", True, is_wide_only=True),
+        Column("Rejected", True),
+        Column(""),
+    ]
+    rows = [_load_row(load, published, now) for load in view.loads]
+    with card("loads"):
+        write(heading("Loads", "newest first · read = loaded + duplicate + rejected"))
+        if not rows:
+            write(empty("Nothing was loaded yet"))
+            return
+        write(table(columns, rows[:LOADS_AT_ONCE]))
+        if len(rows) > LOADS_AT_ONCE:
+            more = len(rows) - LOADS_AT_ONCE
+            label = f"{more} more" if len(rows) < LOADS_SHOWN else f"{more} before these"
+            with st.expander(label):
+                write(table(columns, rows[LOADS_AT_ONCE:]))
+
+
+def _load_row(load: Load, published: int, now: datetime) -> list[Child]:
+    if load.is_failed:
+        state = badge("failed", "bad")
+    elif load.load_id > published:
+        state = badge("pending", "warn")
+    else:
+        state = badge("published", "good")
+    return [
+        str(load.load_id),
+        named(_file_name(load.path), f"{load.source} · {load.kind}", load.path),
+        figure(formats.ago(load.finished_at, now), formats.short_moment(load.finished_at, now)),
+        formats.number(load.rows_read),
+        formats.number(load.rows_loaded),
+        formats.number(load.rows_duplicate),
+        badge(formats.number(load.rows_rejected), "bad") if load.rows_rejected else "0",
+        state,
+    ]
 
 
 def _rejected(view: DataHealth) -> None:
@@ -269,51 +317,6 @@ def _example(example: RejectedRow) -> Html:
         code(example.raw_text + rest),
         class_="mh-example",
     )
-
-
-def _loads(gate: Gate, view: DataHealth, now: datetime) -> None:
-    published = gate.publication.raw_load_id if gate.publication else 0
-    columns = [
-        Column("Load"),
-        Column("File"),
-        Column("Finished", is_wide_only=True),
-        Column("Read", True, is_wide_only=True),
-        Column("Loaded", True),
-        Column("Duplicate", True, is_wide_only=True),
-        Column("Rejected", True),
-        Column(""),
-    ]
-    rows = [_load_row(load, published, now) for load in view.loads]
-    with card("loads"):
-        write(heading("Loads", "newest first · read = loaded + duplicate + rejected"))
-        if not rows:
-            write(empty("Nothing was loaded yet"))
-            return
-        write(table(columns, rows[:LOADS_AT_ONCE]))
-        if len(rows) > LOADS_AT_ONCE:
-            more = len(rows) - LOADS_AT_ONCE
-            label = f"{more} more" if len(rows) < LOADS_SHOWN else f"{more} before these"
-            with st.expander(label):
-                write(table(columns, rows[LOADS_AT_ONCE:]))
-
-
-def _load_row(load: Load, published: int, now: datetime) -> list[Child]:
-    if load.is_failed:
-        state = badge("failed", "bad")
-    elif load.load_id > published:
-        state = badge("pending", "warn")
-    else:
-        state = badge("published", "good")
-    return [
-        str(load.load_id),
-        named(_file_name(load.path), f"{load.source} · {load.kind}", load.path),
-        figure(formats.ago(load.finished_at, now), formats.short_moment(load.finished_at, now)),
-        formats.number(load.rows_read),
-        formats.number(load.rows_loaded),
-        formats.number(load.rows_duplicate),
-        badge(formats.number(load.rows_rejected), "bad") if load.rows_rejected else "0",
-        state,
-    ]
 
 
 def _file_name(path: str) -> str:

@@ -308,9 +308,7 @@ def _cost(totals: MonthTotals) -> Tile:
         "cost",
         "Provider cost",
         formats.usd(totals.provider_cost_usd),
-        f"{formats.plural(unpriced, 'operation')} unpriced"
-        if unpriced
-        else "at the providers' list prices",
+        f"{formats.plural(unpriced, 'operation')} unpriced" if unpriced else "at list prices",
         "Tokens × the provider's list price at the time. Operations of models without a known "
         "price are counted as unpriced, not as 0.",
     )
@@ -352,14 +350,15 @@ def _per_mtok(totals: MonthTotals) -> str:
 
 def _trend(view: Overview, partial: date | None) -> None:
     rows = charts.trend_rows(view.days, view.month, partial)
-    spikes = sum(1 for row in rows if row["mark"])
+    spikes = sum(bool(row["mark"]) for row in rows)
+    has_spikes = any(row["credits"] > row["base"] for row in rows)
     with card("trend"):
         write(
             heading(
                 "Credits a day",
                 tag("span", "usual for the weekday", class_="mh-key mh-key-usual"),
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
-                if spikes
+                if has_spikes
                 else None,
             )
         )

@@ -83,6 +83,11 @@ def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
     assert all(mark.startswith("▲") for mark in marks)
 
 
+def test_a_spike_of_the_month_before_is_split_but_not_marked():
+    (row,) = charts.trend_rows([_day(6, "27", is_spike=True, month=10)], date(2026, 11, 1), None)
+    assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "")
+
+
 def test_the_pace_sums_each_month_and_runs_on_to_the_projection():
     days = [_day(31, "7", month=10), _day(1, "2"), _day(2, "3")]
     rows = charts.pace_rows(days, date(2026, 11, 1), 30, Decimal(75))
@@ -102,7 +107,8 @@ def test_a_complete_month_has_no_projection():
 
 def test_charts_are_valid_with_and_without_spikes():
     month = date(2026, 11, 1)
-    for days in ([_day(6, "27", is_spike=True), _day(7, "9")], [_day(7, "9")]):
+    spike_before = _day(9, "27", is_spike=True, month=10)
+    for days in ([_day(6, "27", is_spike=True), _day(7, "9")], [_day(7, "9")], [spike_before]):
         rows = charts.trend_rows(days, month, None)
         assert charts.trend_chart(rows, theme.LIGHT).to_dict()["layer"]
         pace = charts.pace_rows(days, month, 30, Decimal(90))
