@@ -7,12 +7,13 @@ position of the record. ``batch`` adds ``ordinal`` and ``line_number``.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from ingest.contract import Clock, batch_query
 from ingest.readers import Records, json_lines
-from ingest.specs import ANCHOR, FILE_NAME, SourceSpec
+from ingest.specs import ANCHOR, FILE_NAME, SourceSpec, quoted
 from ingest.tables import ordinal_of
 from warehouse.lake import Connection
 
@@ -73,40 +74,66 @@ def number_lines(connection: Connection, lines_before: int, numbers: Sequence[in
     )
 
 
-def mend_inexact_credits(
+def mend_rows(
     connection: Connection, spec: SourceSpec, records: Records, file_name: str, folder: Path
 ) -> int:
-    """Read again, to the last digit, the credits that a double may have cut; returns how many.
+    """Read again what DuckDB's JSON reader did not give back as it stands; returns how many rows.
 
-    DuckDB reads JSON numbers through double. The lines concerned are parsed anew with their
-    numbers kept as text.
+    Numbers go through double there, so credits with many digits may have lost some. And a line
+    that ends behind a colon makes it lose the next, good one as well. Both kinds of line are
+    parsed anew, with numbers kept as text; a line that is no JSON object stays unreadable.
     """
     found = connection.execute(
-        f"select {ORDINAL} from batch_rows where is_inexact order by rowid"
+        f"select {ORDINAL} from batch_rows where is_inexact or reason = 'unreadable_line'"
+        " order by rowid"
     ).fetchall()
-    ordinals = [int(row[0]) for row in found]
-    if not ordinals:
+    objects = [
+        (ordinal, record)
+        for (ordinal,), text in zip(
+            found, records.raw_texts([row[0] for row in found]) if found else [], strict=True
+        )
+        if (record := _parsed(text))
+    ]
+    if not objects:
         return 0
-    file = folder / "exact.ndjson"
+    file = folder / "mended.ndjson"
     with file.open("w", encoding="utf-8") as out:
-        for text in records.raw_texts(ordinals):
-            out.write(json.dumps(json.loads(text, parse_float=str, parse_int=str)) + "\n")
-    fill_batch(
-        connection, spec, f"({json_lines(file, spec.columns)})", file_name, table="exact_rows"
-    )
-    connection.register("given_ordinals", pa.table({"ordinal": pa.array(ordinals, pa.int64())}))
+        out.writelines(json.dumps(record) + "\n" for _, record in objects)
+    lines = f"({json_lines(file, spec.columns)})"
+    ordinals = pa.array([ordinal for ordinal, _ in objects], pa.int64())
+    connection.register("given_ordinals", pa.table({"ordinal": ordinals}))
+    if spec.has_ids:
+        fill_batch(connection, spec, lines, file_name, table="mended")
+        _overwrite(connection, "batch_rows")
+    else:
+        # Equal rows are numbered over the whole file, so all of it is typed again.
+        connection.execute(f"create or replace temp table mended as select * from {lines}")
+        _overwrite(connection, "log")
+        fill_batch(connection, spec, "log", file_name, ordinal=ordinal_of("log"))
+    connection.unregister("given_ordinals")
+    connection.execute("drop table mended")
+    return len(objects)
+
+
+def _overwrite(connection: Connection, table: str) -> None:
+    """Put the rows of ``mended`` in the places of ``table`` that ``given_ordinals`` lists."""
+    columns = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
     connection.execute(
         f"""
-        update batch_rows
-        set credits = exact.credits, reason = exact.reason, detail = exact.detail
-        from (
-            select given_ordinals.ordinal, exact_rows.*
-            from (select row_number() over () as place, * from given_ordinals) as given_ordinals
-            join exact_rows on {ordinal_of("exact_rows")} + 1 = given_ordinals.place
-        ) as exact
-        where exact.ordinal = {ORDINAL}
+        update {table}
+        set {", ".join(f"{quoted(name)} = mended.{quoted(name)}" for name in columns)}
+        from mended
+        join (select row_number() over () - 1 as place, ordinal from given_ordinals) as places
+            on places.place = {ordinal_of("mended")}
+        where places.ordinal = {ordinal_of(table)}
         """
     )
-    connection.unregister("given_ordinals")
-    connection.execute("drop table exact_rows")
-    return len(ordinals)
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """The JSON object of a line with its numbers as text, or None if it is none."""
+    try:
+        record = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

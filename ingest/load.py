@@ -16,7 +16,7 @@ from typing import Protocol
 import duckdb
 import pyarrow as pa
 
-from ingest.batch import ORDINAL, fill_batch, mend_inexact_credits, number_lines
+from ingest.batch import ORDINAL, fill_batch, mend_rows, number_lines
 from ingest.files import (
     KnownFile,
     Piece,
@@ -367,7 +367,7 @@ class Loader:
         records.check_count(rows)
         number_lines(connection, piece.lines_before, records.line_numbers(rows, broken))
         if spec.is_json:
-            mend_inexact_credits(connection, spec, records, path.name, folder)
+            mend_rows(connection, spec, records, path.name, folder)
         counts = self._merge(spec, path, load_id, rows, records.raw_texts)
         counts += self._quarantine_lines(spec, path, broken, load_id, "unreadable_line")
         return counts

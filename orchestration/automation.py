@@ -18,7 +18,7 @@ from warehouse.upkeep import tidy
 LANDING_SECONDS = 10
 REFRESH_SECONDS = 15
 
-_RAW = dg.AssetSelection.keys(*(["raw", table] for table in TABLES))
+_RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
 
 load_job = dg.define_asset_job(
     "load",

@@ -10,6 +10,7 @@ from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
 from orchestration.commands.refresh import refresh
 from orchestration.commands.sample import sample
+from orchestration.commands.status import doctor, status, upkeep
 from orchestration.commands.up import up
 from warehouse.errors import MeterhouseError
 
@@ -20,7 +21,19 @@ def meterhouse() -> None:
     """Billing and usage warehouse for AI platforms."""
 
 
-for command in (accounts, load, rates, refresh, replay, sample, sql, up):
+for command in (
+    accounts,
+    doctor,
+    load,
+    rates,
+    refresh,
+    replay,
+    sample,
+    sql,
+    status,
+    up,
+    upkeep,
+):
     meterhouse.add_command(command)
 
 

@@ -127,6 +127,19 @@ def test_times_are_stored_in_utc(lab: Lab, text: str, utc: str) -> None:
     )[0] == (utc, utc[:10])
 
 
+def test_a_line_cut_off_behind_a_colon_takes_no_other_with_it(lab: Lab) -> None:
+    whole = lines(event("whole"))
+    cuts = [whole[:end] for end in range(1, len(whole) - 1)]
+    content = b"".join(
+        cut + b"\n" + lines(event(f"e{n}", credits=0.1)) for n, cut in enumerate(cuts)
+    )
+    report = lab.load_bytes(content)
+    assert (report.loaded, report.reasons) == (len(cuts), {"unreadable_line": len(cuts)})
+    assert lab.rows("select sum(credits) from raw.main.usage_event") == [
+        (Decimal("0.1") * len(cuts),)
+    ]
+
+
 def test_the_same_row_again_is_a_duplicate(lab: Lab) -> None:
     report = lab.load_bytes(lines(event(), event()))
     assert (report.loaded, report.duplicate) == (1, 1)
@@ -266,6 +279,18 @@ def test_a_csv_file_of_another_kind_is_refused_with_the_columns_it_lacks(lab: La
     file = lab.write(b"a,b\n1,2\n", "AzureLLMInferenceTrace_x.csv")
     report = lab.load(file, source="azure-llm-2023")
     assert report.failures[0].message.startswith("its first line names none of the columns")
+
+
+def test_a_json_log_without_ids_counts_equal_rows_around_a_broken_line(lab: Lab) -> None:
+    row = {k: v for k, v in event().items() if k != "event_id"}
+    fields = "\n".join(f"  {name}: {name}" for name in row)
+    identity = "identity: [account_id, occurred_at]"
+    spec_of(lab, "plain", f"source: plain\nformat: ndjson\n{identity}\nfields:\n{fields}\n")
+    content = lines(row) + b'{"account_id":\n' + lines(row, row)
+    report = lab.load(lab.write(content), source="plain")
+    assert (report.loaded, report.reasons) == (3, {"unreadable_line": 1})
+    report = lab.load(lab.write(lines(row, row, row, row), "more.ndjson"), source="plain")
+    assert (report.loaded, report.duplicate) == (1, 3)
 
 
 def spec_of(lab: Lab, source: str, text: str) -> None:
