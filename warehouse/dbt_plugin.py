@@ -13,6 +13,7 @@ from typing import Any
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.factory import FACTORY
+from dbt_common.exceptions import DbtRuntimeError
 
 from warehouse.errors import MeterhouseError
 from warehouse.lake import attach, catalog_exists, engine_config, prepare_engine, writing
@@ -37,8 +38,15 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: Any) -> None:
         """Attach ``raw`` read-only and ``marts`` for writing, under the builder's lock.
 
-        Raises MeterhouseError when nothing was loaded yet or another builder is at work.
+        Raises DbtRuntimeError, which dbt shows without a traceback, when nothing was loaded yet
+        or another builder is at work.
         """
+        try:
+            self._attach_both(conn)
+        except MeterhouseError as error:
+            raise DbtRuntimeError(str(error)) from error
+
+    def _attach_both(self, conn: Any) -> None:
         settings = self._settings
         if not catalog_exists(settings, "raw"):
             raise MeterhouseError(
