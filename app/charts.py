@@ -127,17 +127,21 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     usual = base.mark_tick(
         color=colours.usual, thickness=2, width={"band": 1.0}, opacity=0.9
     ).encode(y=alt.Y("usual:Q", axis=axis))
-    marks = (
+    marks = [
         base.transform_filter("datum.mark != ''")
-        .mark_text(color=colours.spike, dy=-9, fontSize=11, fontWeight=600)
+        .mark_text(dy=-9, fontSize=11, fontWeight=600, **drawn)
         .encode(y=alt.Y("credits:Q", axis=axis), text="mark:N", tooltip=tooltip)
-    )
+        for drawn in (
+            {"color": colours.surface, "stroke": colours.surface, "strokeWidth": 4},
+            {"color": colours.spike},
+        )
+    ]
     layers = [bars]
     if any(row["credits"] > row["base"] for row in rows):
         layers.append(above)
     layers.append(usual)
     if any(row["mark"] for row in rows):
-        layers.append(marks)
+        layers.extend(marks)
     return _calm(layers, height=250)
 
 

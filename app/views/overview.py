@@ -308,7 +308,7 @@ def _cost(totals: MonthTotals) -> Tile:
         "cost",
         "Provider cost",
         formats.usd(totals.provider_cost_usd),
-        f"{formats.plural(unpriced, 'operation')} unpriced" if unpriced else "at list prices",
+        f"{formats.number(unpriced)} unpriced" if unpriced else "at list prices",
         "Tokens × the provider's list price at the time. Operations of models without a known "
         "price are counted as unpriced, not as 0.",
     )

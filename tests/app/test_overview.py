@@ -35,7 +35,7 @@ def test_the_figures_are_those_of_the_lake(open_page, month):
         formats.compact(month["total_tokens"]),
         formats.change(month["credits"], month["previous_credits_to_date"]),
         formats.credits(month["previous_credits_to_date"]),
-        f"{formats.number(month['unpriced_events'])} operations unpriced",
+        f"{formats.number(month['unpriced_events'])} unpriced",
     ):
         assert escape(shown) in text
 
