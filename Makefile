@@ -30,7 +30,7 @@ format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
 
 bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.load
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

@@ -111,7 +111,7 @@ def load_metadata(loaded: Loaded) -> dict[str, Any]:
 
 def requested_days(context: dg.AssetExecutionContext) -> tuple[date, date] | None:
     """The half-open range of days that a backfill asks to rebuild; None in a touched-only run."""
-    if context.run_tags.get(TOUCHED_ONLY) or not context.has_partition_key_range:
+    if context.run.tags.get(TOUCHED_ONLY) or not context.has_partition_key_range:
         return None
     days = context.partition_key_range
     return date.fromisoformat(days.start), date.fromisoformat(days.end) + timedelta(days=1)

@@ -41,6 +41,10 @@ def run_job(
             )
         except dg.Failure as failure:
             raise MeterhouseError(failure.description or str(failure)) from failure
+        except dg.DagsterError as error:
+            if isinstance(error.__cause__, MeterhouseError):
+                raise error.__cause__ from error
+            raise
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ def test_what_the_log_says_is_published_to_the_last_digit(pipeline: Pipeline) ->
 
 
 def test_usage_without_a_price_is_held_back_and_reported(pipeline: Pipeline) -> None:
-    assert pipeline.ask("select sum(events) from fct_usage_unrated") == [
+    assert pipeline.ask("select sum(unrated_events) from fct_usage_unrated") == [
         (pipeline.manifest.unrated_events,)
     ]
     assert pipeline.ask(
@@ -102,8 +102,8 @@ def test_the_status_names_what_is_published_and_what_was_rejected(pipeline: Pipe
     status = json.loads(CliRunner().invoke(meterhouse, ["status", "--json"]).stdout)
     pointer = read_pointer(pipeline.settings)
     assert pointer is not None
-    assert status["published"]["marts_snapshot"] == pointer.marts_snapshot
-    assert status["rejected_rows"] == pipeline.manifest.rejected
+    assert status["published_snapshot"] == pointer.marts_snapshot
+    assert status["rejected"] == pipeline.manifest.rejected
 
 
 def test_the_lake_the_store_and_the_pointer_agree(pipeline: Pipeline) -> None:
