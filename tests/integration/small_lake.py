@@ -1,10 +1,14 @@
 """Two small lakes, built row by row, in which every check passes."""
 
+import atexit
+import shutil
+import tempfile
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from ingest.tables import ensure_tables
-from warehouse.lake import Connection, current_snapshot, writing
+from warehouse.lake import Connection, attach, current_snapshot, writing
 from warehouse.publication import Publication, publish
 from warehouse.settings import Settings
 
@@ -98,8 +102,20 @@ select distinct usage_date_utc from raw.main.usage_event;
 """
 
 
+@cache
+def _shared_extensions() -> Path:
+    """One folder of DuckDB extensions for all tests, which saves installing them for each."""
+    folder = Path(tempfile.mkdtemp(prefix="meterhouse-extensions-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def settings_at(home: Path) -> Settings:
     """Settings of an instance of its own, small and impatient."""
+    extensions = home / "extensions"
+    if not extensions.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        extensions.symlink_to(_shared_extensions())
     return Settings(home=home, memory="500MB", threads=1, lock_timeout=1)
 
 
@@ -112,8 +128,6 @@ def build_raw(settings: Settings) -> int:
 
 def build_marts(settings: Settings, raw_snapshot: int) -> int:
     """Fill the marts lake from the raw lake; returns its snapshot."""
-    from warehouse.lake import attach
-
     with writing(settings, "marts") as connection:
         attach(connection, settings, "raw", snapshot=raw_snapshot)
         return run(connection, _MARTS, "marts")
