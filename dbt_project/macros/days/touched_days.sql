@@ -9,7 +9,7 @@
         {{ return(true) }}
     {%- endif -%}
     {%- if execute -%}
-        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.get('incremental_strategy') == 'replace_days' -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.get('incremental_strategy') in ['replace_days', 'replace_months'] -%}
             {%- if load_relation(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) is none -%}
                 {{ return(true) }}
             {%- endif -%}
@@ -51,6 +51,44 @@
         1 = 1
     {%- else -%}
         {{ is_one_of_days(column, days) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    First days of the months, in the accounts' days, that touched UTC days may count to: a local date
+    is at most one day off.
+#}
+{% macro touched_months() -%}
+    {%- set months = [] -%}
+    {%- for day in touched_days() -%}
+        {%- for offset in [-1, 0, 1] -%}
+            {%- set near = modules.datetime.date.fromisoformat(day) + modules.datetime.timedelta(days=offset) -%}
+            {%- do months.append(near.replace(day=1).isoformat()) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(months | unique | sort) }}
+{%- endmacro %}
+
+
+{#
+    A predicate that keeps the rows of fct_usage_daily in the months this run rebuilds: the UTC days
+    of those months and one on either side, as literals, and of them the days of the account.
+#}
+{% macro is_in_touched_month(day_column, usage_date_column) -%}
+    {%- set months = touched_months() -%}
+    {%- if is_rebuilding_everything() -%}
+        1 = 1
+    {%- else -%}
+        {%- set days = [] -%}
+        {%- for month in months -%}
+            {%- set first = modules.datetime.date.fromisoformat(month) -%}
+            {%- for offset in range(-1, 33) -%}
+                {%- do days.append((first + modules.datetime.timedelta(days=offset)).isoformat()) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {{ is_one_of_days(day_column, days | unique | sort) }}
+        and {{ is_one_of_days("cast(date_trunc('month', " ~ usage_date_column ~ ") as date)", months) }}
     {%- endif -%}
 {%- endmacro %}
 

@@ -6,7 +6,6 @@
         materialized='incremental',
         incremental_strategy='replace_days',
         on_schema_change='fail',
-        partitioned_by='usage_date_utc',
     )
 }}
 

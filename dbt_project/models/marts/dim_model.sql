@@ -2,9 +2,9 @@
 
 with
 
-daily as (
+months as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_monthly') }}
 
 ),
 
@@ -29,7 +29,7 @@ used as (
         model,
         min(first_occurred_at) as first_used_at,
         max(last_occurred_at) as last_used_at
-    from daily
+    from months
     group by model
 
 ),

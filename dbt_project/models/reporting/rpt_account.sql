@@ -10,9 +10,9 @@ accounts as (
 
 ),
 
-daily as (
+account_days as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_account_daily') }}
 
 ),
 
@@ -22,7 +22,7 @@ spans as (
         account_id,
         min(usage_date) as first_usage_date,
         max(usage_date) as last_usage_date
-    from daily
+    from account_days
     group by account_id
 
 ),

@@ -2,9 +2,9 @@
 
 with
 
-daily as (
+months as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_monthly') }}
 
 ),
 
@@ -12,16 +12,16 @@ summed as (
 
     select
         account_id,
-        cast(date_trunc('month', usage_date) as date) as month,
+        month,
         agent_id,
         cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events,
         cast(sum(failed_events) as bigint) as failed_events,
         max(last_occurred_at) as last_used_at
-    from daily
+    from months
     group by
         account_id,
-        cast(date_trunc('month', usage_date) as date),
+        month,
         agent_id
 
 ),

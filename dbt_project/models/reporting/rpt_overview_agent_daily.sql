@@ -2,25 +2,21 @@
 
 with
 
-daily as (
+agent_days as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_agent_daily') }}
 
 ),
 
-agent_days as (
+final as (
 
     select
         account_id,
         agent_id,
         usage_date,
-        cast(sum(credits) as decimal(38, 9)) as credits
-    from daily
-    group by
-        account_id,
-        agent_id,
-        usage_date
+        credits
+    from agent_days
 
 )
 
-select * from agent_days
+select * from final

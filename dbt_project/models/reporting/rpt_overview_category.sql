@@ -2,9 +2,9 @@
 
 with
 
-daily as (
+months as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_monthly') }}
 
 ),
 
@@ -18,14 +18,14 @@ summed as (
 
     select
         account_id,
-        cast(date_trunc('month', usage_date) as date) as month,
+        month,
         category,
         cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events
-    from daily
+    from months
     group by
         account_id,
-        cast(date_trunc('month', usage_date) as date),
+        month,
         category
 
 ),

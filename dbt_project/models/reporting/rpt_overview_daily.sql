@@ -3,30 +3,15 @@
 
 with
 
-daily as (
+account_days as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_account_daily') }}
 
 ),
 
 dates as (
 
     select * from {{ ref('dim_date') }}
-
-),
-
-account_days as (
-
-    select
-        account_id,
-        usage_date,
-        cast(sum(credits) as decimal(38, 9)) as credits,
-        cast(sum(events) as bigint) as events,
-        cast(sum(failed_events) as bigint) as failed_events
-    from daily
-    group by
-        account_id,
-        usage_date
 
 ),
 

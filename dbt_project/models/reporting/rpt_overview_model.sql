@@ -2,9 +2,9 @@
 
 with
 
-daily as (
+months as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_monthly') }}
 
 ),
 
@@ -18,18 +18,16 @@ summed as (
 
     select
         account_id,
-        cast(date_trunc('month', usage_date) as date) as month,
+        month,
         model,
         cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events,
-        cast(
-            sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens) as bigint
-        ) as total_tokens,
+        cast(sum(total_tokens) as bigint) as total_tokens,
         cast(sum(provider_cost_usd) as decimal(38, 12)) as provider_cost_usd
-    from daily
+    from months
     group by
         account_id,
-        cast(date_trunc('month', usage_date) as date),
+        month,
         model
 
 ),

@@ -3,9 +3,9 @@
 
 with
 
-daily as (
+account_days as (
 
-    select * from {{ ref('fct_usage_daily') }}
+    select * from {{ ref('fct_usage_account_daily') }}
 
 ),
 
@@ -24,29 +24,6 @@ freshness as (
 dates as (
 
     select * from {{ ref('dim_date') }}
-
-),
-
-account_days as (
-
-    select
-        account_id,
-        usage_date,
-        cast(date_trunc('month', usage_date) as date) as month,
-        sum(credits) as credits,
-        sum(events) as events,
-        sum(failed_events) as failed_events,
-        sum(unrated_events) as unrated_events,
-        sum(exposure_low_credits) as exposure_low_credits,
-        sum(exposure_high_credits) as exposure_high_credits,
-        sum(unbounded_events) as unbounded_events,
-        sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens) as total_tokens,
-        sum(provider_cost_usd) as provider_cost_usd,
-        sum(unpriced_events) as unpriced_events
-    from daily
-    group by
-        account_id,
-        usage_date
 
 ),
 
