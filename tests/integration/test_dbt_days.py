@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from filelock import FileLock
 
 from tests.integration.dbt_lab import Lab
 from warehouse.publication import reading_published
@@ -329,3 +331,10 @@ def test_the_project_is_read_without_any_lake(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "target", ignore_errors=True)
     Lab(tmp_path).dbt("parse", "--no-partial-parse")
     assert not (tmp_path / "marts.sqlite").exists()
+
+
+def test_dbt_lets_go_of_the_lakes_when_it_is_done(lab: Lab) -> None:
+    lab.dbt("run", "--select", "int_refresh_bounded")
+    lock = FileLock(lab.home / "locks" / "marts.lock", thread_local=False, is_singleton=True)
+    assert not lock.is_locked
+    assert DuckDBConnectionManager._ENV is None
