@@ -17,6 +17,11 @@ from warehouse.lake import Connection, attach, open_engine, writing
 from warehouse.publication import CheckResult, Publication
 from warehouse.settings import ROOT, Settings
 
+pytestmark = pytest.mark.filterwarnings(
+    # Great Expectations brings along pyparsing, which imports what Python has deprecated.
+    "ignore:module 'sre_(constants|parse)' is deprecated:DeprecationWarning",
+)
+
 DAYS = (date(2026, 11, 2), date(2026, 11, 3), date(2026, 11, 4))
 
 RAW = "raw.main.usage_event"
