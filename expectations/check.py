@@ -13,7 +13,7 @@ class Check:
     """One expectation on one table of ``expectations.tables``.
 
     ``expectation`` is the name of a Great Expectations class and ``arguments`` are its arguments;
-    ``asset_key`` is Dagster's key of the table that the check guards. An ``error`` blocks publishing,
+    ``asset_key`` is Dagster's key of the table that it guards. An ``error`` blocks publishing,
     a ``warn`` is shown.
     """
 

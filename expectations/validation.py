@@ -7,17 +7,17 @@ from typing import Any
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
-import great_expectations as gx  # noqa: E402
-import great_expectations.expectations as gxe  # noqa: E402
-from duckdb_sqlalchemy import ConnectionWrapper  # noqa: E402
-from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from duckdb_sqlalchemy import ConnectionWrapper
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from expectations.catalogue import CHECKS  # noqa: E402
-from expectations.check import Check, rows_as_text  # noqa: E402
-from expectations.tables import Scope, open_scope  # noqa: E402
-from warehouse.lake import Connection  # noqa: E402
-from warehouse.publication import CheckResult  # noqa: E402
-from warehouse.settings import Settings  # noqa: E402
+from expectations.catalogue import CHECKS
+from expectations.check import Check, rows_as_text
+from expectations.tables import Scope, open_scope
+from warehouse.lake import Connection
+from warehouse.publication import CheckResult
+from warehouse.settings import Settings
 
 ROWS = "UnexpectedRowsExpectation"
 _FAILURE_SEVERITY = {"error": "critical", "warn": "warning"}

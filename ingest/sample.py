@@ -44,7 +44,7 @@ class SampleSpec:
 
     ``events`` counts usage events, each once; repeated, broken and corrected rows come on top.
     They happen in the ``days`` before ``until`` (UTC, whole seconds). ``clean`` leaves every defect
-    out. ``single_file`` writes one file in place of one a month and one of late rows. ``lean`` leaves
+    out. ``single_file`` writes one file, not one a month and one of late rows. ``lean`` leaves
     sessions, request hashes and tags out (about 240 bytes a line in place of 350).
     Raises MeterhouseError when a number makes no sense.
     """
@@ -379,7 +379,8 @@ def _accounts(connection: duckdb.DuckDBPyConnection) -> tuple[SampleAccount, ...
         SampleAccount(*row)
         for row in _rows(
             connection,
-            "select account_id, name, time_zone, currency, email, plan from account order by account_no",
+            "select account_id, name, time_zone, currency, email, plan"
+            " from account order by account_no",
         )
     )
 
@@ -420,7 +421,8 @@ def _pick_defects(connection: duckdb.DuckDBPyConnection, spec: SampleSpec) -> No
         create temp table candidate as
         select
             *,
-            occurred_at >= cast(getvariable('until_at') as timestamp) - interval 38 days as is_recent,
+            occurred_at >= cast(getvariable('until_at') as timestamp) - interval 38 days
+                as is_recent,
             hash(getvariable('seed'), 'defect', event_no) as lot,
         from ({_sql("event")})
         where status = 'ok' and credits > 0
@@ -518,14 +520,20 @@ _SLICE = """
 
 _SLICE_LINES = f"""
     select
-        case when copy = 1 and kind = 'truncated' then left(line, length(line) * 3 // 5) else line end
+        case
+            when copy = 1 and kind = 'truncated' then left(line, length(line) * 3 // 5)
+            else line
+        end
             as line,
     from (
         select copy, kind, event_no, sort_at, {_LINE.format(revision=0, withdrawn=False)} as line
         from (
             select
                 * replace (
-                    case when copy = 1 and kind = 'unknown_category' then 'hologram' else category end
+                    case
+                        when copy = 1 and kind = 'unknown_category' then 'hologram'
+                        else category
+                    end
                         as category,
                     case when copy = 1 and kind = 'negative_credits' then -credits else credits end
                         as credits,

@@ -79,7 +79,7 @@ def sample(
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
-    """Add the sample's accounts and rates to the operational store, where they are not there yet."""
+    """Add the sample's accounts and rates to the store, where they are not there yet."""
     settings.home.mkdir(parents=True, exist_ok=True)
     with open_store(settings) as store:
         known = declared_account_ids(store)

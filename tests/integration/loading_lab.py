@@ -96,7 +96,8 @@ class Lab:
     def reasons(self) -> list[tuple[int, str]]:
         """Line number and reason of each quarantined row."""
         return self.rows(
-            "select line_number, reason from raw.main.usage_quarantine order by load_id, line_number"
+            "select line_number, reason from raw.main.usage_quarantine"
+            " order by load_id, line_number"
         )
 
 

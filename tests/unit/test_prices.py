@@ -104,7 +104,7 @@ def package_price(model: ModelInfo, row: PriceRow) -> Decimal:
 COUNTS = st.one_of(
     st.integers(0, 3_000), st.sampled_from([0, 1, 32_000, 128_000, 200_000, 200_001, 272_000])
 )
-TOKENS = st.fixed_dictionaries({kind: COUNTS for kind in TOKEN_KINDS})
+TOKENS = st.fixed_dictionaries(dict.fromkeys(TOKEN_KINDS, COUNTS))
 CLOCKS = st.one_of(
     st.times(),
     st.sampled_from([time(0, 30), time(1), time(4), time(6), time(16, 30), time.max, time.min]),
