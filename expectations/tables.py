@@ -86,6 +86,7 @@ def statements(
         select * from marts.main.fct_usage where {in_scope}""",
         f"""create view fct_usage_daily as
         select * from marts.main.fct_usage_daily where {in_scope}""",
+        "create view whole_fct_usage_daily as select * from marts.main.fct_usage_daily",
         _layer_sum(),
         _load_audit(batches),
         *_source_state(raw_load_id, newest_day),

@@ -11,8 +11,8 @@ REJECTED_SHARE = "0.01"
 _sources = Suite("trends", ("raw", "usage_event"), "source_state", "warn")
 _gaps = Suite("trends", ("raw", "usage_event"), "source_gap", "warn")
 _loads = Suite("trends", ("raw", "load"), "rejected_share", "warn")
-_facts = Suite("trends", ("fct_usage",), "fct_usage", "warn")
 _daily = Suite("trends", ("fct_usage_daily",), "daily_total", "warn")
+_history = Suite("trends", ("fct_usage_daily",), "whole_fct_usage_daily", "warn")
 
 CHECKS: tuple[Check, ...] = (
     _sources.none_where(
@@ -39,17 +39,17 @@ CHECKS: tuple[Check, ...] = (
         "is_outlier",
         ("usage_date_utc", "credits", "median_credits", "low_credits", "high_credits"),
     ),
-    _facts.no_rows(
+    _history.no_rows(
         "usage_is_rated",
-        "No usage is held back for want of a rate.",
-        "select category, model, count(*) as events from {batch}"
-        " where rating_status = 'unrated' group by category, model"
+        "No usage of any day is held back for want of a rate.",
+        "select category, model, sum(unrated_events) as events from {batch}"
+        " where unrated_events > 0 group by category, model"
         " order by events desc, category, model",
     ),
-    _facts.no_rows(
-        "models_are_known",
-        "Every model with tokens is in the price list.",
-        "select model, count(*) as events from {batch}"
-        " where provider_cost_status = 'unknown_model' group by model order by events desc, model",
+    _history.no_rows(
+        "models_are_priced",
+        "Every model that used tokens on any day has a known price.",
+        "select model, sum(unpriced_events) as events from {batch}"
+        " where unpriced_events > 0 group by model order by events desc, model",
     ),
 )

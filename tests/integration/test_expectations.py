@@ -90,7 +90,7 @@ BREAKS: dict[str, str] = {
         update {DAILY} set events = 2 where {BLUE} and events = 3""",
     "daily_required_fields_are_filled": f"update {DAILY} set agent_id = '' where {BLUE}",
     "daily_categories_are_known": f"update {DAILY} set category = 'poetry' where {BLUE}",
-    "daily_counts_are_plausible": f"update {DAILY} set unpriced_events = 99 where {BLUE}",
+    "daily_counts_are_plausible": f"update {DAILY} set unpriced_events = -1 where {BLUE}",
     "daily_credits_are_not_negative": f"""
         update {DAILY} set credits = if(category = 'sql', -1, 2.5)
             where account_id = 'acme' and usage_date_utc = date '2026-11-02'""",
@@ -145,8 +145,8 @@ BREAKS: dict[str, str] = {
             exposure_low_credits = 0, exposure_high_credits = 9 where event_id = 'e3';
         update {DAILY} set credits = credits - 4, card_credits = 0, unrated_events = 1,
             exposure_high_credits = 9 where {BLUE}""",
-    "models_are_known": f"""
-        update {DAILY} set provider_cost_usd = provider_cost_usd - (
+    "models_are_priced": f"""
+        update {DAILY} set unpriced_events = 1, provider_cost_usd = provider_cost_usd - (
             select provider_cost_usd from {FACT} where event_id = 'e8') where {BLUE};
         update {FACT} set provider_cost_status = 'unknown_model', provider_cost_usd = null
             where event_id = 'e8'""",
