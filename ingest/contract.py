@@ -8,7 +8,7 @@ row.
 from dataclasses import dataclass
 
 from ingest.specs import EVENT_FIELDS, REQUIRED_FIELDS, SourceSpec, quoted
-from ingest.tables import CATEGORIES, STATUSES
+from ingest.tables import CATEGORIES, IDENTITY_HASH, STATUSES
 
 MAX_TEXT = 1000
 """Longest id, name or hash of an event, in bytes."""
@@ -119,7 +119,7 @@ select
     id as event_id,
     coalesce(n_revision, 0) as revision,
     coalesce(b_withdrawn, false) as is_withdrawn,
-    md5_number_lower({_literal(spec.source + chr(31))} || id) as identity_hash,
+    {IDENTITY_HASH.format(source=_literal(spec.source), event_id="id")} as identity_hash,
     account_id,
     agent_id,
     category,

@@ -12,6 +12,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,14 +49,59 @@ class KnownFile:
     line_count: int
 
 
+class Scan:
+    """Hash and newlines of the first ``size`` bytes of a file, counted in a thread of its own.
+
+    ``beginning`` bytes at the start were seen before and are hashed, but not counted.
+    """
+
+    def __init__(self, path: Path, size: int, beginning: "Beginning | None" = None) -> None:
+        self._beginning = beginning or Beginning(hashlib.sha256(), 0)
+        with ThreadPoolExecutor(1) as pool:
+            self._result = pool.submit(self._scan, path, size)
+            pool.shutdown(wait=False)
+
+    def _scan(self, path: Path, size: int) -> tuple[str, int]:
+        digest, newlines, last = self._beginning.digest, 0, b"\n"
+        with path.open("rb") as file:
+            file.seek(self._beginning.size)
+            for block in _blocks(file, size - self._beginning.size):
+                digest.update(block)
+                newlines += block.count(b"\n")
+                last = block[-1:]
+        return digest.hexdigest(), newlines + (last != b"\n")
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of all ``size`` bytes; waits for it."""
+        return self._result.result()[0]
+
+    @property
+    def newline_count(self) -> int:
+        """Lines behind the beginning, a last one without line end included; waits for it."""
+        return self._result.result()[1]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The bytes of a file that were loaded before."""
+
+    digest: "hashlib._Hash"
+    size: int
+
+
 @dataclass(frozen=True)
 class Piece:
     """A plain file to hand to DuckDB, and how many lines of the original lie before it."""
 
     path: Path
     lines_before: int
-    newline_count: int
-    """Newlines in the piece, plus one for a last line without."""
+    lines: int | Scan
+
+    @property
+    def newline_count(self) -> int:
+        """Newlines in the piece, plus one for a last line without."""
+        return self.lines.newline_count if isinstance(self.lines, Scan) else self.lines
 
 
 @dataclass(frozen=True)
@@ -68,14 +114,24 @@ class Prepared:
 
     pieces: tuple[Piece, ...]
     size_bytes: int
-    content_hash: str
-    line_count: int
+    scanned: str | Scan
     modified_at: datetime
-    is_tail: bool
+    lines_before: int = 0
+    is_tail: bool = False
     cut_tail: bytes = b""
     """A last line that is not whole though the file is quiet; no part of the counts above."""
     is_open: bool = False
     """Whether a last line is still being written and was left for a later call."""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the file up to ``size_bytes``; waits for its scan."""
+        return self.scanned if isinstance(self.scanned, str) else self.scanned.content_hash
+
+    @property
+    def line_count(self) -> int:
+        """Lines up to ``size_bytes``."""
+        return self.lines_before + sum(piece.newline_count for piece in self.pieces)
 
 
 def modified_at(path: Path) -> datetime:
@@ -111,41 +167,44 @@ def prepare(
         return _prepare_whole(path, file_format, changed, folder, may_split)
     size, half_line = _whole_lines(path, file_format)
     is_quiet = _seconds_quiet(path) >= SETTLE_SECONDS
-    digest = hashlib.sha256()
-    newlines = 0
-    start, lines_before = 0, 0
-    with path.open("rb") as file:
-        has_bom = file.read(3) == _BOM
-        file.seek(0)
-        if known and known.size_bytes <= size:
-            for block in _blocks(file, known.size_bytes):
-                digest.update(block)
-                newlines += block.count(b"\n")
-            if digest.hexdigest() == known.content_hash and may_read_tail:
-                start, lines_before, newlines = known.size_bytes, known.line_count, 0
-        last = b"\n"
-        for block in _blocks(file, size - file.tell()):
-            digest.update(block)
-            newlines += block.count(b"\n")
-            last = block[-1:]
-    newlines += last != b"\n"
-    is_plain = start == 0 and not has_bom and size == path.stat().st_size
-    if is_plain and (size <= PIECE_BYTES or not may_split):
-        pieces = [Piece(path, 0, newlines)]
+    beginning = _known_beginning(path, known, size) if known and may_read_tail else None
+    scan = Scan(path, size, beginning)
+    lines_before = known.line_count if known and beginning else 0
+    start = beginning.size if beginning else _bom_length(path)
+    is_small = size <= PIECE_BYTES or not may_split
+    if start == size:
+        pieces = []
+    elif start == 0 and is_quiet and not half_line and is_small:
+        pieces = [Piece(path, 0, scan)]
     else:
-        if start == 0 and has_bom:
-            start = len(_BOM)
         pieces = _cut(path, start, size, lines_before, folder, may_split)
     return Prepared(
         pieces=tuple(pieces),
         size_bytes=size,
-        content_hash=digest.hexdigest(),
-        line_count=lines_before + newlines,
+        scanned=scan,
         modified_at=changed,
-        is_tail=lines_before > 0,
+        lines_before=lines_before,
+        is_tail=beginning is not None,
         cut_tail=half_line if is_quiet else b"",
         is_open=bool(half_line) and not is_quiet,
     )
+
+
+def _known_beginning(path: Path, known: KnownFile, size: int) -> Beginning | None:
+    """What was read of the file before, if it still begins with that."""
+    if known.size_bytes > size:
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in _blocks(file, known.size_bytes):
+            digest.update(block)
+    is_same = digest.hexdigest() == known.content_hash
+    return Beginning(digest, known.size_bytes) if is_same else None
+
+
+def _bom_length(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(_BOM) if file.read(len(_BOM)) == _BOM else 0
 
 
 def _prepare_whole(
@@ -168,14 +227,7 @@ def _prepare_whole(
         if _seconds_quiet(path) < SETTLE_SECONDS:
             raise UnfinishedFileError(f"{path}: still being written ({error})") from error
         raise
-    return Prepared(
-        pieces=tuple(pieces),
-        size_bytes=size,
-        content_hash=digest,
-        line_count=sum(piece.newline_count for piece in pieces),
-        modified_at=changed,
-        is_tail=False,
-    )
+    return Prepared(pieces=tuple(pieces), size_bytes=size, scanned=digest, modified_at=changed)
 
 
 def _plain_pieces(path: Path, file_format: str, folder: Path, may_split: bool) -> list[Piece]:
@@ -183,8 +235,7 @@ def _plain_pieces(path: Path, file_format: str, folder: Path, may_split: bool) -
         lines = folder / "elements.ndjson"
         return [Piece(lines, 0, _array_to_lines(path, lines))]
     size = path.stat().st_size
-    with path.open("rb") as file:
-        start = len(_BOM) if file.read(3) == _BOM else 0
+    start = _bom_length(path)
     if start == 0 and (size <= PIECE_BYTES or not may_split):
         return [Piece(path, 0, _count_lines(path))]
     return _cut(path, start, size, 0, folder, may_split)

@@ -155,6 +155,15 @@ class Loader:
         reports = tuple(self._load_file(spec, path) for path in paths)
         return LoadReport(reports, tuple(self._created))
 
+    def held_sources(self, reasons: Sequence[str]) -> list[str]:
+        """Sources with open quarantined rows of these reasons."""
+        rows = self._connection.execute(
+            f"select distinct source from ({OPEN_QUARANTINE})"
+            " where reason in (select unnest(?)) order by source",
+            [list(reasons)],
+        ).fetchall()
+        return [source for (source,) in rows]
+
     def replay(self, spec: SourceSpec, reasons: Sequence[str] = MENDED_BY_OTHERS) -> LoadReport:
         """Read open quarantined rows again, those that can be accepted now.
 
@@ -228,9 +237,7 @@ class Loader:
                 spec, path, load_id, row[0], lambda ordinals: [texts[n] for n in ordinals]
             )
             self._check_counts(path, counts)
-            replayed = Prepared(
-                (), 0, f"replay:{load_id}", 0, self._now().replace(tzinfo=UTC), False
-            )
+            replayed = Prepared((), 0, f"replay:{load_id}", self._now().replace(tzinfo=UTC))
             self._audit(spec, path, replayed, started, counts, load_id, kind="replay")
         return counts.report(path, load_id)
 
@@ -276,12 +283,7 @@ class Loader:
             may_split=is_lines,
             folder=folder,
         )
-        seen = self._connection.execute(
-            "select max(line_count) from raw.main.load"
-            " where source = ? and kind = 'file' and content_hash = ?",
-            [spec.source, prepared.content_hash],
-        ).fetchone()
-        if seen is None or seen[0] is None:
+        if not self._is_seen(spec, prepared):
             return prepared
         if prepared.cut_tail and not self._is_quarantined(path, prepared.line_count + 1):
             return prepared
@@ -292,6 +294,15 @@ class Loader:
         if not noted:
             self._audit(spec, path, prepared, self._now(), Counts())
         return None
+
+    def _is_seen(self, spec: SourceSpec, prepared: Prepared) -> bool:
+        """Whether a file of this content was loaded. Its hash is waited for only if one may be."""
+        hashes = self._connection.execute(
+            "select content_hash from raw.main.load"
+            " where source = ? and kind = 'file' and size_bytes = ?",
+            [spec.source, prepared.size_bytes],
+        ).fetchall()
+        return bool(hashes) and (prepared.content_hash,) in hashes
 
     def _known(self, spec: SourceSpec, path: Path) -> KnownFile | None:
         row = self._connection.execute(
@@ -323,7 +334,7 @@ class Loader:
             load_id = next_load_id(self._connection)
             counts = Counts()
             for piece in prepared.pieces:
-                if piece.newline_count or spec.format == "parquet":
+                if piece.path.stat().st_size:
                     counts += self._load_piece(spec, path, piece, load_id, folder)
             if prepared.is_tail:
                 self._release_truncated(path, prepared, load_id)
@@ -519,10 +530,8 @@ class Loader:
         prepared = Prepared(
             pieces=(),
             size_bytes=path.stat().st_size,
-            content_hash=f"failed:{content_hash(path)}",
-            line_count=0,
+            scanned=f"failed:{content_hash(path)}",
             modified_at=modified_at(path),
-            is_tail=False,
         )
         with self._transaction():
             load_id = next_load_id(self._connection)

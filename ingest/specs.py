@@ -7,6 +7,7 @@ the columns of the log. ``docs/sources.md`` shows how to write one.
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -157,9 +158,8 @@ def load_specs(settings: Settings) -> dict[str, SourceSpec]:
     return specs
 
 
-def find_spec(settings: Settings, source: str) -> SourceSpec:
+def find_spec(specs: Mapping[str, SourceSpec], source: str) -> SourceSpec:
     """The spec of one source. Raises MeterhouseError that lists the sources there are."""
-    specs = load_specs(settings)
     if source not in specs:
         raise MeterhouseError(
             f"there is no source {source!r}{_suggestion(source, specs)}; "
@@ -204,19 +204,21 @@ def _suggestion(name: str, known: object) -> str:
 def _check_expressions(spec: SourceSpec, file: Path) -> None:
     """Bind every expression against a table of the log's columns, so that a typo shows at once."""
     named = [*spec.fields.items(), *((f"identity {i + 1}", e) for i, e in enumerate(spec.identity))]
-    with duckdb.connect(":memory:") as connection:
-        for field, expression in named:
-            try:
-                columns = [name for name in _columns_of(expression) if name not in _CONTEXT]
-                typed = [f"{quoted(name)} varchar" for name in columns]
-                typed += [f"{FILE_NAME} varchar", f"{ANCHOR} timestamp"]
-                connection.execute(f"create or replace temp table log ({', '.join(typed)})")
-                connection.execute(f"explain select ({expression})::varchar from log")
-            except duckdb.Error as error:
-                reason = str(error).splitlines()[0]
-                raise MeterhouseError(
-                    f"{file}: fields.{field}: {expression!r} is no DuckDB expression: {reason}"
-                ) from error
+    for field, expression in named:
+        try:
+            columns = _columns_of(expression)
+            if columns == (expression,):
+                continue
+            typed = [f"null::varchar as {quoted(name)}" for name in columns if name not in _CONTEXT]
+            typed += [f"null::varchar as {FILE_NAME}", f"null::timestamp as {ANCHOR}"]
+            _parser().execute(
+                f"explain select ({expression})::varchar from (select {', '.join(typed)})"
+            )
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise MeterhouseError(
+                f"{file}: fields.{field}: {expression!r} is no DuckDB expression: {reason}"
+            ) from error
 
 
 def quoted(name: str) -> str:
@@ -225,12 +227,19 @@ def quoted(name: str) -> str:
 
 
 @cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """An empty DuckDB that knows how to read an expression."""
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
+@cache
 def _columns_of(expression: str) -> tuple[str, ...]:
     """Names of the columns that an expression reads. Raises duckdb.Error when it does not parse."""
-    with duckdb.connect(":memory:") as connection:
-        row = connection.execute(
-            "select json_serialize_sql(?)", [f"select ({expression}) from log"]
-        ).fetchone()
+    row = (
+        _parser()
+        .execute("select json_serialize_sql(?)", [f"select ({expression}) from log"])
+        .fetchone()
+    )
     tree = json.loads(row[0]) if row else {}
     if tree.get("error"):
         raise duckdb.ParserException(tree.get("error_message", "it does not parse"))

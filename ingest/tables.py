@@ -3,7 +3,8 @@
 Timestamps are UTC without a zone.
 """
 
-from warehouse.lake import Connection, table_exists
+from warehouse.errors import MeterhouseError
+from warehouse.lake import Connection
 
 CATEGORIES = ("llm", "sql", "text", "document", "image", "video", "sound", "music")
 STATUSES = ("ok", "error", "cancelled")
@@ -34,7 +35,7 @@ TABLES: dict[str, str] = {
         event_id varchar not null,
         revision bigint not null,
         is_withdrawn boolean not null,
-        identity_hash ubigint not null,     -- of (source, event_id)
+        identity_hash ubigint not null,     -- IDENTITY_HASH of (source, event_id)
         account_id varchar not null,
         agent_id varchar not null,
         category varchar not null,
@@ -135,12 +136,38 @@ TABLES: dict[str, str] = {
 _PARTITIONS = {"usage_event": "usage_date_utc"}
 
 
+IDENTITY_HASH = "hash({source}, {event_id})"
+"""The expression for ``identity_hash``: DuckDB's own hash, ten times as fast as a digest."""
+
+_PROBE = ("hash('meterhouse', 'a probe of more than sixteen bytes')", 13224399828556829409)
+
+
+def check_identity_hash(connection: Connection) -> None:
+    """Make sure that identities hash as they did when they were stored.
+
+    The hash may change with DuckDB's version; what is stored must then be written anew, or known
+    events would not be recognised. Raises MeterhouseError when it has changed.
+    """
+    expression, stored = _PROBE
+    row = connection.execute(f"select {expression}").fetchone()
+    if row != (stored,):
+        raise MeterhouseError(
+            "this DuckDB hashes identities in another way than the one that wrote the lake; "
+            "install the versions of requirements.lock"
+        )
+
+
 def ensure_tables(connection: Connection) -> None:
     """Create what is missing of the raw tables on a connection that may write ``raw``."""
-    missing = [name for name in TABLES if not table_exists(connection, f"raw.main.{name}")]
+    check_identity_hash(connection)
+    found = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'raw'"
+    ).fetchall()
+    missing = [name for name in TABLES if (name,) not in found]
     if not missing:
         return
     connection.execute("begin")
+    connection.execute("call raw.set_option('parquet_version', '2')")
     for name in missing:
         connection.execute(f"create table raw.main.{name} ({TABLES[name]})")
         if name in _PARTITIONS:

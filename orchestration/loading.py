@@ -35,10 +35,11 @@ def load_files(
     progress: Progress | None = None,
 ) -> Loaded:
     """Load files or folders of one source. Raises MeterhouseError for a source or path unknown."""
-    spec = find_spec(settings, source)
+    specs = load_specs(settings)
+    spec = find_spec(specs, source)
     files = matching_files(spec, tuple(paths))
     with _loading(settings, create_accounts, progress) as (loader, _):
-        return Loaded(loader.load(spec, files), _replay(loader, load_specs(settings)))
+        return Loaded(loader.load(spec, files), _replay(loader, specs))
 
 
 def load_landing(settings: Settings, *, progress: Progress | None = None) -> Loaded:
@@ -57,7 +58,7 @@ def replay(
     """Read open quarantined rows again, of one source or of all."""
     specs = load_specs(settings)
     if source is not None:
-        specs = {source: find_spec(settings, source)}
+        specs = {source: find_spec(specs, source)}
     with _loading(settings, False, None) as (loader, _):
         return _replay(loader, specs, reasons)
 
@@ -65,7 +66,12 @@ def replay(
 def _replay(
     loader: Loader, specs: Mapping[str, SourceSpec], reasons: Sequence[str] = MENDED_BY_OTHERS
 ) -> LoadReport:
-    files = [file for spec in specs.values() for file in loader.replay(spec, reasons).files]
+    files = [
+        file
+        for source in loader.held_sources(reasons)
+        if source in specs
+        for file in loader.replay(specs[source], reasons).files
+    ]
     return LoadReport(tuple(files))
 
 
@@ -85,7 +91,8 @@ def _loading(
         sync_operations(connection, StoreExport(store))
         sync_prices(connection)
         yield loader, connection
-        sync_operations(connection, StoreExport(store))
+        if create_accounts:
+            sync_operations(connection, StoreExport(store))
         match_models(connection)
 
 

@@ -81,7 +81,7 @@ def test_an_unknown_source_is_refused_with_those_there_are(tmp_path: Path) -> No
     with pytest.raises(
         MeterhouseError, match=r"did you mean meterhouse\?.*declared are .*exgentic"
     ):
-        find_spec(Settings(home=tmp_path), "meterhous")
+        find_spec(load_specs(Settings(home=tmp_path)), "meterhous")
 
 
 def test_specs_of_the_users_folder_come_besides_the_built_in_ones(tmp_path: Path) -> None:
@@ -98,5 +98,5 @@ def test_a_folder_of_specs_that_is_not_there_is_an_error(tmp_path: Path) -> None
 
 
 def test_the_canonical_log_maps_every_field_to_its_own_name(tmp_path: Path) -> None:
-    fields = find_spec(Settings(home=tmp_path), "meterhouse").fields
+    fields = find_spec(load_specs(Settings(home=tmp_path)), "meterhouse").fields
     assert fields == {name: name for name in EVENT_FIELDS}
