@@ -2,7 +2,9 @@
 
 import atexit
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -102,20 +104,8 @@ select distinct usage_date_utc from raw.main.usage_event;
 """
 
 
-@cache
-def _shared_extensions() -> Path:
-    """One folder of DuckDB extensions for all tests, which saves installing them for each."""
-    folder = Path(tempfile.mkdtemp(prefix="meterhouse-extensions-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
 def settings_at(home: Path) -> Settings:
     """Settings of an instance of its own, small and impatient."""
-    extensions = home / "extensions"
-    if not extensions.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        extensions.symlink_to(_shared_extensions())
     return Settings(home=home, memory="500MB", threads=1, lock_timeout=1)
 
 
@@ -134,7 +124,38 @@ def build_marts(settings: Settings, raw_snapshot: int) -> int:
 
 
 def build_published(settings: Settings) -> Publication:
-    """Both lakes filled, and their state published."""
+    """Both lakes filled, and their state published.
+
+    With SQLite catalogs they are copied from a pair that is built once: all their rows lie in the
+    catalogs, which know besides only where their files will lie.
+    """
+    if settings.catalog_url:
+        return _build_published(settings)
+    home, publication = _built_once()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    for lake in ("raw", "marts"):
+        shutil.copy(home / f"{lake}.sqlite", settings.home)
+        with closing(sqlite3.connect(settings.home / f"{lake}.sqlite")) as catalog, catalog:
+            catalog.execute(
+                "update ducklake_metadata set value = ? where key = 'data_path'",
+                [settings.lake_files(lake)],
+            )
+    return publication
+
+
+@cache
+def _built_once() -> tuple[Path, Publication]:
+    home = Path(tempfile.mkdtemp(prefix="meterhouse-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    publication = _build_published(settings_at(home))
+    for lake in ("raw", "marts"):
+        with closing(sqlite3.connect(home / f"{lake}.sqlite")) as catalog:
+            catalog.execute("pragma wal_checkpoint(truncate)")
+    assert not list((home / "lake").rglob("*.parquet"))
+    return home, publication
+
+
+def _build_published(settings: Settings) -> Publication:
     raw_snapshot = build_raw(settings)
     marts_snapshot = build_marts(settings, raw_snapshot)
     with writing(settings, "marts") as connection:
