@@ -108,11 +108,12 @@ def _failure(check: Check, outcome: Any) -> tuple[int | None, str]:
     if raised:
         return None, f"could not be evaluated: {raised}"
     result = outcome.result
+    # Of a table without rows, GX counts nothing rather than zero.
     if check.expectation == ROWS:
-        failing = int(result["observed_value"])
+        failing = int(result["observed_value"] or 0)
         examples = result["details"]["unexpected_rows"]
     else:
-        failing = int(result["unexpected_count"])
+        failing = int(result["unexpected_count"] or 0)
         examples = result["partial_unexpected_list"]
         column = check.arguments.get("column")
         examples = [{column: value} for value in examples] if column else examples

@@ -12,7 +12,7 @@ from pydantic import Field
 from expectations.catalogue import CHECKS
 from ingest.load import LoadReport
 from ingest.tables import TABLES
-from orchestration.dbt_project import SourcesForStaging, environment
+from orchestration.dbt_project import Translator, environment
 from orchestration.loading import Loaded, load_files, load_landing
 from orchestration.refreshing import (
     RefreshPlan,
@@ -31,11 +31,8 @@ from orchestration.refreshing import (
 from warehouse.locks import writer_lock
 from warehouse.settings import load_settings
 
-DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", end_offset=1)
-"""UTC days of the marts."""
-
 TOUCHED_ONLY = "meterhouse/touched_only"
-"""Tag of a run whose days are only a record: what was touched is rebuilt, and nothing else.
+"""Tag of a run whose day is only a record: what was touched is rebuilt, and nothing else.
 
 A run without it (a backfill) rebuilds all days of its range.
 """
@@ -123,8 +120,7 @@ def dbt_models(project: DbtProject) -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=project.manifest_path,
         project=project,
-        dagster_dbt_translator=SourcesForStaging(),
-        partitions_def=DAYS,
+        dagster_dbt_translator=Translator(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=MARTS_POOL,
         name="dbt_models",

@@ -7,7 +7,8 @@ import dagster as dg
 
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
-from orchestration.assets import DAYS, RAW_POOL, TOUCHED_ONLY, RefreshConfig
+from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
+from orchestration.dbt_project import DAYS
 from orchestration.refreshing import plan_refresh, touched_range
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
@@ -44,16 +45,18 @@ def upkeep_job() -> None:
     keep_up()
 
 
-def range_tags(settings: Settings) -> dict[str, str]:
-    """Tags of a touched-only run: the days it is recorded under."""
+def touched_tags(settings: Settings) -> dict[str, str]:
+    """Tags of a touched-only run. It is recorded under the last touched day alone: an event a
+    model and day would take longer than the refresh itself.
+    """
     touched = touched_range(settings)
     keys = DAYS.get_partition_keys()
-    first = max(touched[0].isoformat(), keys[0]) if touched else keys[-1]
-    last = min(touched[1].isoformat(), keys[-1]) if touched else keys[-1]
+    day = min(touched[1].isoformat(), keys[-1]) if touched else keys[-1]
+    day = max(day, keys[0])
     return {
         TOUCHED_ONLY: "true",
-        "dagster/asset_partition_range_start": min(first, last),
-        "dagster/asset_partition_range_end": last,
+        "dagster/asset_partition_range_start": day,
+        "dagster/asset_partition_range_end": day,
     }
 
 
@@ -97,7 +100,7 @@ def refresh_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
     if publication and publication.raw_load_id >= newest:
         yield dg.SkipReason("everything that was loaded is published")
     else:
-        yield dg.RunRequest(run_key=str(newest), tags=range_tags(settings))
+        yield dg.RunRequest(run_key=str(newest), tags=touched_tags(settings))
 
 
 @dg.schedule(
@@ -121,7 +124,7 @@ def nightly_full_checks(
         return
     config = RefreshConfig(full_checks=True)
     yield dg.RunRequest(
-        tags=range_tags(settings),
+        tags=touched_tags(settings),
         run_config=dg.RunConfig(ops={"dbt_models": config, "expectations": config}),
     )
 

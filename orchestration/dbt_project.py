@@ -20,8 +20,16 @@ DBT = Path(sys.executable).with_name("dbt")
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
 
 
-class SourcesForStaging(DagsterDbtTranslator):
-    """Staging models are ephemeral and no assets: a test on one depends on the source behind it."""
+DAYS = dg.DailyPartitionsDefinition(start_date="2020-01-01", end_offset=1)
+"""UTC days of the marts."""
+
+
+class Translator(DagsterDbtTranslator):
+    """What dbt's nodes are to Dagster.
+
+    Staging models are ephemeral and no assets: a test on one depends on the source behind it.
+    Models that are rebuilt by days have daily partitions.
+    """
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -30,7 +38,10 @@ class SourcesForStaging(DagsterDbtTranslator):
         node = manifest["nodes"].get(unique_id, {})
         if node.get("config", {}).get("materialized") == "ephemeral":
             unique_id = min(node["depends_on"]["nodes"], key=lambda name: "source." not in name)
-        return super().get_asset_spec(manifest, unique_id, project)
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if node.get("config", {}).get("incremental_strategy") == "replace_days":
+            return spec.replace_attributes(partitions_def=DAYS)
+        return spec
 
 
 def dbt_project() -> DbtProject:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from orchestration.assets import RefreshConfig
-from orchestration.automation import range_tags
+from orchestration.automation import touched_tags
 from orchestration.in_process import run_job
 from orchestration.loading import replay
 from orchestration.refreshing import plan_refresh
@@ -45,7 +45,7 @@ def run_refresh(
             "dagster/asset_partition_range_end": (to_day - timedelta(days=1)).isoformat(),
         }
     else:
-        tags = range_tags(settings)
+        tags = touched_tags(settings)
     run_job(settings, "refresh", ops={"dbt_models": config, "expectations": config}, tags=tags)
     return _published(settings)
 

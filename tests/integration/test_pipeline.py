@@ -98,6 +98,10 @@ def test_the_command_line_asks_the_published_snapshot(pipeline: Pipeline) -> Non
     assert "read-only" in str(refused.exception)
 
 
+def test_a_refresh_with_nothing_new_rebuilds_no_day_and_passes(pipeline: Pipeline) -> None:
+    assert run_refresh(pipeline.settings).touched_days == 0
+
+
 def test_the_status_names_what_is_published_and_what_was_rejected(pipeline: Pipeline) -> None:
     status = json.loads(CliRunner().invoke(meterhouse, ["status", "--json"]).stdout)
     pointer = read_pointer(pipeline.settings)
@@ -108,7 +112,7 @@ def test_the_status_names_what_is_published_and_what_was_rejected(pipeline: Pipe
 
 def test_the_lake_the_store_and_the_pointer_agree(pipeline: Pipeline) -> None:
     found = CliRunner().invoke(meterhouse, ["doctor", "--json"])
-    problems = [f for f in json.loads(found.stdout) if f["level"] == "problem"]
+    problems = [f for f in json.loads(found.stdout) if f["verdict"] == "problem"]
     assert (found.exit_code, problems) == (0, [])
 
 
