@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SQL_FILES := dbt_project
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lock bench system clean
+.PHONY: help up test check format lock soak bench system clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
+
+soak: $(VENV)/development ## Load, refresh and read at once for two minutes
+	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py
 
 bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
 	$(BIN)/python -m benchmarks.load

@@ -1,0 +1,121 @@
+"""A busy loader, refreshes and readers at once: nobody waits, nothing is torn.
+
+It takes 20 seconds by default; METERHOUSE_SOAK_SECONDS makes it longer (`make soak`: two minutes).
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from billing.accounts import add_account
+from billing.store import open_store
+from orchestration.loading import load_files
+from orchestration.refresh_job import run_refresh
+from tests.integration.loading_lab import event, lines
+from warehouse.publication import reading_published
+from warehouse.settings import ROOT, Settings
+
+SECONDS = float(os.environ.get("METERHOUSE_SOAK_SECONDS", "20"))
+
+AGREEMENT = """
+    select
+        (select max(load_id) from fct_usage),
+        (select count(*) from fct_usage),
+        (select sum(events) from fct_usage_daily),
+        (select sum(credits) from fct_usage),
+        (select sum(credits) from fct_usage_daily),
+        (
+            select sum(credits)
+            from raw.main.usage_event as event
+            anti join (
+                select source, event_id, revision
+                from raw.main.usage_supersession
+                where load_id <= $1
+            ) using (source, event_id, revision)
+            where load_id <= $1 and not is_withdrawn
+        )
+"""
+
+
+class Reader(threading.Thread):
+    """Polls the published snapshot and notes whatever does not agree."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(daemon=True)
+        self.settings = settings
+        self.reads = 0
+        self.snapshots: set[int] = set()
+        self.problems: list[object] = []
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            try:
+                connection, pointer = reading_published(self.settings)
+                try:
+                    found = connection.execute(AGREEMENT, [pointer.raw_load_id]).fetchone()
+                finally:
+                    connection.close()
+            except Exception as error:
+                self.problems.append(error)
+                return
+            self.reads += 1
+            self.snapshots.add(pointer.marts_snapshot)
+            assert found is not None
+            load_id, facts, daily, credits, daily_credits, raw_credits = found
+            agrees = facts == daily and credits == daily_credits == raw_credits
+            if not agrees or load_id > pointer.raw_load_id:
+                self.problems.append((pointer, found))
+
+
+def test_loader_refreshes_and_readers_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METERHOUSE_HOME", str(tmp_path))
+    monkeypatch.setenv("METERHOUSE_MEMORY", "1GB")
+    settings = Settings(home=tmp_path, memory="1GB")
+    with open_store(settings) as store:
+        add_account(store, "acme", time_zone="Asia/Tokyo")
+    first = tmp_path / "first.ndjson"
+    first.write_bytes(lines(event("first")))
+    load_files(settings, "meterhouse", [first])
+    run_refresh(settings)
+
+    loader = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.busy_loader", str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    readers = [Reader(settings), Reader(settings)]
+    for reader in readers:
+        reader.start()
+    until = time.monotonic() + SECONDS
+    refreshes = 0
+    while time.monotonic() < until or refreshes < 1:
+        run_refresh(settings)
+        refreshes += 1
+    output, errors = loader.communicate()
+    for reader in readers:
+        reader.stopped.set()
+        reader.join(30)
+
+    assert loader.returncode == 0, errors
+    assert [problem for reader in readers for problem in reader.problems] == []
+    assert all(len(reader.snapshots) > 1 for reader in readers)
+    run_refresh(settings)
+    connection, _ = reading_published(settings)
+    try:
+        assert connection.execute("select count(*) from fct_usage").fetchone() == (
+            1 + 20 * int(output),
+        )
+    finally:
+        connection.close()
+    print(f"{output.strip()} loads, {refreshes} refreshes, {sum(r.reads for r in readers)} reads")
