@@ -13,7 +13,7 @@ from pathlib import Path
 from warehouse.errors import MeterhouseError
 from warehouse.settings import ROOT
 
-STOP_SECONDS = 15
+STOP_SECONDS = 10
 
 
 class Child:
@@ -101,10 +101,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop every child's group: politely, then firmly."""
-        for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, 5)):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             for child in self._children:
                 child.send(number)
-            ended = [child.wait(seconds) for child in self._children]
+            ended = [child.wait(STOP_SECONDS) for child in self._children]
             if all(ended):
                 break
         self._children.clear()
@@ -112,19 +112,22 @@ class Supervisor:
 
 @contextmanager
 def supervising() -> Iterator[Supervisor]:
-    """A supervisor whose children end with the block, also on SIGTERM and SIGHUP."""
+    """A supervisor whose children end with the block, on Ctrl-C as on SIGTERM and SIGHUP.
+
+    A shell starts background jobs with SIGINT ignored; here it counts all the same.
+    """
 
     def leave(number: int, _: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in numbers}
     supervisor = Supervisor()
     try:
         yield supervisor
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         supervisor.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, handler in before.items():
             signal.signal(number, handler)
