@@ -11,8 +11,3 @@ CHECKS: tuple[Check, ...] = (
     *conservation.CHECKS,
     *trends.CHECKS,
 )
-
-
-def check_named(name: str) -> Check:
-    """The check of that name. Raises KeyError when there is none."""
-    return {check.name: check for check in CHECKS}[name]

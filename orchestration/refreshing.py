@@ -6,13 +6,14 @@ The Dagster assets call these functions one after the other; nothing here knows 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from expectations.runner import run_in_process_of_its_own
 from warehouse.errors import MeterhouseError
 from warehouse.lake import (
+    RAW_SNAPSHOT,
     Connection,
     catalog_exists,
     current_snapshot,
@@ -32,8 +33,6 @@ from warehouse.publication import (
     record_checks,
 )
 from warehouse.settings import Settings
-
-RAW_SNAPSHOT = "METERHOUSE_RAW_SNAPSHOT"
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,10 @@ def plan_refresh(
     return RefreshPlan(snapshot, int(row[0]), from_day, to_day, full_checks)
 
 
-def touched_range(settings: Settings, raw_load_id: int | None = None) -> tuple[date, date] | None:
+def touched_range(settings: Settings) -> tuple[date, date] | None:
     """First and last UTC day that batches above the published one touch, or None.
 
-    Dagster records the partitions of this range; which days are rewritten is decided in dbt.
+    Dagster records a refresh under the last of them; which days are rewritten is decided in dbt.
     """
     connection = reading_head(settings)
     try:
@@ -255,11 +254,6 @@ def _blocking_failures(connection: Connection, build: Build) -> list[tuple[str, 
     if not rows:
         return None
     return [(name, message) for name, message, is_blocking in rows if is_blocking]
-
-
-def days_of(start: date, end: date) -> list[date]:
-    """Every day from ``start`` to ``end``, both included."""
-    return [start + timedelta(days=n) for n in range((end - start).days + 1)]
 
 
 def read_run_results(target: Path) -> dict[str, Any]:

@@ -16,12 +16,17 @@ from dbt.adapters.factory import FACTORY
 from dbt_common.exceptions import DbtRuntimeError
 
 from warehouse.errors import MeterhouseError
-from warehouse.lake import attach, catalog_exists, engine_config, prepare_engine, writing
+from warehouse.lake import (
+    RAW_SNAPSHOT,
+    attach,
+    catalog_exists,
+    engine_config,
+    prepare_engine,
+    writing,
+)
 from warehouse.locks import writer_lock
 from warehouse.publication import ensure_meta_tables
 from warehouse.settings import load_settings
-
-RAW_SNAPSHOT = "METERHOUSE_RAW_SNAPSHOT"
 
 
 class Plugin(BasePlugin):

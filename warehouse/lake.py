@@ -21,6 +21,9 @@ Connection = duckdb.DuckDBPyConnection
 
 LAKES: tuple[Lake, ...] = ("raw", "marts")
 
+RAW_SNAPSHOT = "METERHOUSE_RAW_SNAPSHOT"
+"""Variable that pins the raw lake for a dbt process; without it, the head is read."""
+
 
 def engine_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's configuration: memory, threads, and extensions from the wheels only."""
