@@ -57,9 +57,9 @@ class Scan:
 
     def __init__(self, path: Path, size: int, beginning: "Beginning | None" = None) -> None:
         self._beginning = beginning or Beginning(hashlib.sha256(), 0)
-        with ThreadPoolExecutor(1) as pool:
-            self._result = pool.submit(self._scan, path, size)
-            pool.shutdown(wait=False)
+        pool = ThreadPoolExecutor(1)
+        self._result = pool.submit(self._scan, path, size)
+        pool.shutdown(wait=False)
 
     def _scan(self, path: Path, size: int) -> tuple[str, int]:
         digest, newlines, last = self._beginning.digest, 0, b"\n"

@@ -259,6 +259,8 @@ class Loader:
                 return self._load_prepared(spec, path, prepared, folder)
             except BadFile as error:
                 return self._record_failure(spec, path, str(error).splitlines()[0])
+            except FileNotFoundError:
+                return FileReport(str(path), "failed", message="the file is gone")
             except duckdb.IOException as error:
                 if path.exists():
                     raise

@@ -7,6 +7,9 @@ what is there.
 
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from ingest.batch import ORDINAL
 from ingest.contract import CONTENT, STORED
 from warehouse.lake import Connection
@@ -82,25 +85,29 @@ def _insert(
 
 def _find_suspects(connection: Connection) -> int:
     """Fill ``suspect`` with the identity hashes that occur twice or are in the lake already."""
-    connection.execute(
-        """
-        create or replace temp table suspect as
-        select identity_hash
-        from batch
-        where reason is null
-        group by identity_hash
-        having count(*) > 1
-        """
-    )
-    connection.execute(
-        """
-        insert into suspect
-        select distinct identity_hash
-        from raw.main.usage_event
-        where identity_hash in (select identity_hash from batch where reason is null)
-        """
-    )
+    hashes = connection.execute(
+        "select identity_hash from batch where reason is null"
+    ).fetchnumpy()["identity_hash"]
+    table = pa.table({"identity_hash": pa.array(repeated(np.asarray(hashes)), pa.uint64())})
+    connection.register("repeated_hashes", table)
+    connection.execute("create or replace temp table suspect as select * from repeated_hashes")
+    connection.unregister("repeated_hashes")
+    if connection.execute("select 1 from raw.main.usage_event limit 1").fetchone():
+        connection.execute(
+            """
+            insert into suspect
+            select distinct identity_hash
+            from raw.main.usage_event
+            where identity_hash in (select identity_hash from batch where reason is null)
+            """
+        )
     return _count(connection, "select count(*) from suspect")
+
+
+def repeated(hashes: np.ndarray) -> np.ndarray:
+    """The values that occur more than once, each once. Sorting beats grouping several times."""
+    ordered = np.sort(hashes)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def _judge_suspects(connection: Connection) -> None:

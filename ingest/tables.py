@@ -135,6 +135,10 @@ TABLES: dict[str, str] = {
 
 _PARTITIONS = {"usage_event": "usage_date_utc"}
 
+ROW_GROUP = 16384
+"""Rows of a row group of a partitioned table: with larger ones the writer waits for a day's end
+with all days open, and a load of many days takes a fifth longer."""
+
 
 IDENTITY_HASH = "hash({source}, {event_id})"
 """The expression for ``identity_hash``: DuckDB's own hash, ten times as fast as a digest."""
@@ -175,6 +179,10 @@ def ensure_tables(connection: Connection) -> None:
                 f"alter table raw.main.{name} set partitioned by ({_PARTITIONS[name]})"
             )
     connection.execute("commit")
+    for name in _PARTITIONS.keys() & missing:
+        connection.execute(
+            f"call raw.set_option('parquet_row_group_size', {ROW_GROUP}, table_name => '{name}')"
+        )
 
 
 def next_load_id(connection: Connection) -> int:
