@@ -1,6 +1,5 @@
 """What a refresh rebuilds, and that nothing of what was corrected stays behind."""
 
-import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -328,7 +327,6 @@ def test_the_money_rules_hold(lab: Lab) -> None:
 
 
 def test_the_project_is_read_without_any_lake(tmp_path: Path) -> None:
-    shutil.rmtree(tmp_path / "target", ignore_errors=True)
     Lab(tmp_path).dbt("parse", "--no-partial-parse")
     assert not (tmp_path / "marts.sqlite").exists()
 
