@@ -112,12 +112,13 @@ class Lab:
         with self._environment(asked):
             result = dbtRunner().invoke(
                 [
-                    *arguments,
+                    arguments[0],
                     "--project-dir", str(ROOT),
                     "--profiles-dir", str(ROOT),
                     "--target-path", str(_target()),
                     "--log-level-file", "none",
                     "--quiet",
+                    *arguments[1:],
                 ]
             )  # fmt: skip
         if succeeds:
