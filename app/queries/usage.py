@@ -15,7 +15,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.gate import AccountQuestion, AccountReader, Gate, StaffQuestion
-from warehouse.usage.selection import Condition, Dimension, Selection, Sort, order_of
+from warehouse.usage.selection import (
+    Condition,
+    Dimension,
+    Selection,
+    Sort,
+    local_hour,
+    order_of,
+)
 
 PAGE_SIZE = 50
 GROUPS_SHOWN = 200
@@ -67,8 +74,8 @@ class Point:
 class UsageSummary:
     """What stands above the table.
 
-    ``previous`` are the same filters in as many days just before. ``points`` are days, or hours
-    where ``is_hourly``, those without usage included.
+    ``previous`` are the same filters in the period that they are compared with. ``points`` and
+    ``previous_points`` are days, or hours where ``is_hourly``, those without usage included.
     """
 
     selection: Selection
@@ -76,6 +83,7 @@ class UsageSummary:
     previous: Totals
     is_hourly: bool
     points: tuple[Point, ...]
+    previous_points: tuple[Point, ...]
     days: tuple[DayTotals, ...]
 
 
@@ -320,13 +328,12 @@ _SUMS_OF_EVENTS = _SUMS_OF_DAYS | {
     ),
 }
 _QUARTER = "time_bucket(interval '15 minutes', occurred_at)"
-_LOCAL = "timezone($time_zone, timezone('UTC', occurred_at))"
 _KEYS = {
     Dimension.AGENT: "agent_id",
     Dimension.CATEGORY: "category",
     Dimension.MODEL: "model",
     Dimension.DAY: "usage_date",
-    Dimension.HOUR: f"cast(extract(hour from {_LOCAL}) as integer)",
+    Dimension.HOUR: local_hour("time_zone"),
 }
 
 DAYS = AccountQuestion(
@@ -385,22 +392,33 @@ MODEL_NAMES = StaffQuestion(
 )
 
 
-def gather_summary(reader: AccountReader, selection: Selection) -> UsageSummary:
-    """Totals of the selection and of the period before it, and the bars of the chart."""
-    previous = selection.previous()
-    both = replace(selection, first=previous.first)
-    found = _days(reader, both)
+def gather_summary(
+    reader: AccountReader, selection: Selection, previous: Selection | None = None
+) -> UsageSummary:
+    """Totals of the selection and of a period before it, and the bars of the chart.
+
+    ``previous`` is an earlier selection with the same filters; as many days just before by default.
+    """
+    previous = previous or selection.previous()
+    found = _days(reader, replace(selection, first=previous.first))
     days = tuple(day for day in found if day.usage_date >= selection.first)
+    days_before = tuple(day for day in found if day.usage_date < previous.until)
     is_hourly = selection.days <= HOURLY_DAYS
+    zone = _zone(reader)
     return UsageSummary(
         selection=selection,
         totals=added(days),
-        previous=added([day for day in found if day.usage_date < selection.first]),
+        previous=added(days_before),
         is_hourly=is_hourly,
         points=(
-            hourly_points(_quarters(reader, selection), selection, _zone(reader))
+            hourly_points(_quarters(reader, selection), selection, zone)
             if is_hourly
-            else daily_points(days, selection, _zone(reader))
+            else daily_points(days, selection, zone)
+        ),
+        previous_points=(
+            hourly_points(_quarters(reader, previous), previous, zone)
+            if is_hourly
+            else daily_points(days_before, previous, zone)
         ),
         days=days,
     )

@@ -16,6 +16,14 @@ TEXT_COLUMNS = ("event_id", "agent_id", "model", "session_id", "request_hash", "
 """Columns of an event in which the text is looked for."""
 
 
+_RAW_MODEL = "coalesce(model, '(none)')"
+_RAW_RATING = (
+    "case when credits is not null then 'logged' when status <> 'ok' then 'failed'"
+    " else 'unrated' end"
+)
+"""What is not settled was not rated yet."""
+
+
 class SelectionError(MeterhouseError):
     """What is asked for makes no sense, such as a range that ends before it begins."""
 
@@ -34,8 +42,9 @@ class Selection:
 
     An empty filter lets everything through; of several values of one filter any may match. Of
     tags, (key, value), those of one key are alternatives and different keys must all match.
-    ``text`` is looked for in :data:`TEXT_COLUMNS`, whatever its case. Raises SelectionError
-    unless ``first`` lies before ``until``.
+    ``text`` is looked for in :data:`TEXT_COLUMNS`, whatever its case. ``ratings`` says where the
+    credits come from (logged, rated, failed, unrated); ``hours``, from 0 to 23, are those of the
+    clock in ``time_zone``. Raises SelectionError unless ``first`` lies before ``until``.
     """
 
     first: date
@@ -46,6 +55,9 @@ class Selection:
     statuses: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     text: str = ""
+    ratings: tuple[str, ...] = ()
+    hours: tuple[int, ...] = ()
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         if self.first >= self.until:
@@ -58,8 +70,8 @@ class Selection:
 
     @property
     def is_answered_by_sums(self) -> bool:
-        """Whether daily sums can answer: they know neither tags nor texts."""
-        return not self.tags and not self.text
+        """Whether daily sums can answer: they know no tags, texts, ratings or hours."""
+        return not (self.tags or self.text or self.ratings or self.hours)
 
     def previous(self) -> "Selection":
         """The same filters in as many days just before. Raises SelectionError before year 1."""
@@ -71,7 +83,7 @@ class Selection:
     def of_events(self) -> Condition:
         """The condition on ``rpt_usage_event``, and on any table with its columns."""
         days = [partition_range(self.first, self.until), *_between_days(self.first, self.until)]
-        return self._condition(days, "model", {})
+        return self._condition(days, {})
 
     def of_raw_events(self, starts_at: datetime, ends_at: datetime) -> Condition:
         """The condition on ``raw.main.usage_event``, which does not know the account's days.
@@ -83,25 +95,33 @@ class Selection:
             "occurred_at >= $starts_at and occurred_at < $ends_at",
         ]
         values = {"starts_at": starts_at, "ends_at": ends_at}
-        return self._condition(times, "coalesce(model, '(none)')", values)
+        return self._condition(times, values, model=_RAW_MODEL, rating=_RAW_RATING)
 
     def of_days(self) -> Condition:
         """The condition on ``rpt_usage_daily``. Raises ValueError if sums cannot answer it."""
         if not self.is_answered_by_sums:
-            raise ValueError("daily sums know neither tags nor texts")
+            raise ValueError("daily sums know no tags, texts, ratings or hours")
         months = [
             f"month >= {_literal(self.first.replace(day=1))} and month < {_literal(self.until)}",
             *_between_days(self.first, self.until),
         ]
-        return self._condition(months, "model", {})
+        return self._condition(months, {})
 
-    def _condition(self, parts: list[str], model: str, values: dict[str, Any]) -> Condition:
+    def _condition(
+        self,
+        parts: list[str],
+        values: dict[str, Any],
+        *,
+        model: str = "model",
+        rating: str = "rating_status",
+    ) -> Condition:
         parameters = dict(values)
         for column, name, wanted in (
             ("agent_id", "agents", self.agents),
             ("category", "categories", self.categories),
             (model, "models", self.models),
             ("status", "statuses", self.statuses),
+            (rating, "ratings", self.ratings),
         ):
             if wanted:
                 parts.append(f"{column} in (select unnest(${name}))")
@@ -111,13 +131,19 @@ class Selection:
                 f"list_contains($tag_{position}_values,"
                 f" json_extract_string(tags, $tag_{position}_key))"
             )
-            parameters |= {f"tag_{position}_key": _pointer(key), f"tag_{position}_values": alternatives}
+            parameters |= {
+                f"tag_{position}_key": _pointer(key),
+                f"tag_{position}_values": alternatives,
+            }
         if self.text:
             searched = " or ".join(
                 f"contains(lower({column}), lower($text))" for column in TEXT_COLUMNS
             )
             parts.append(f"({searched})")
             parameters["text"] = self.text
+        if self.hours:
+            parts.append(f"{local_hour('hours_zone')} in (select unnest($hours))")
+            parameters |= {"hours": list(self.hours), "hours_zone": self.time_zone}
         return Condition(" and ".join(parts), parameters)
 
 
@@ -153,6 +179,12 @@ class Dimension(StrEnum):
     MODEL = "model"
     DAY = "day"
     HOUR = "hour"
+
+
+def local_hour(zone_parameter: str) -> str:
+    """The hour, from 0 to 23, of an event on the clock of the zone that a parameter names."""
+    local = f"timezone(${zone_parameter}, timezone('UTC', occurred_at))"
+    return f"cast(extract(hour from {local}) as integer)"
 
 
 def partition_range(first: date, until: date) -> str:
