@@ -13,11 +13,13 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.exports import ROUTES, close_export_desk
+from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
 
@@ -60,6 +62,7 @@ async def healthz(_: Request) -> PlainTextResponse:
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
     routes=[Route("/healthz", healthz), *ROUTES],
+    middleware=[Middleware(ShortenAddress)],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )
