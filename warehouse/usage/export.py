@@ -70,7 +70,7 @@ def export_usage(
     unknown account, before the first publication, and when the file cannot be written.
     """
     lean = settings.model_copy(update={"memory": EXPORT_MEMORY, "threads": 1})
-    connection, publication = reading_published(lean, publication)
+    connection, publication = reading_published(lean, publication, is_kept=True)
     with (
         closing(connection),
         lease(
