@@ -31,8 +31,10 @@ def choose(
             missed = formats.clip(asked, 40)
     elif key not in st.session_state and written in options:
         st.session_state[key] = written
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
+    # Set anew in every run: what stands there may come from the same box of another page, whose
+    # value Streamlit would not hand on.
+    here = st.session_state.get(key)
+    st.session_state[key] = here if here in options else options[0]
     chosen = st.selectbox(
         label,
         options,

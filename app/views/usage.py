@@ -625,7 +625,7 @@ def _groups(
     in_credits = groups.totals.credits > 0
     columns = [
         *(Column(DIMENSIONS[by], is_wide_only=place > 0) for place, by in enumerate(view.group)),
-        Column("Share of credits" if in_credits else "Share of operations"),
+        Column("Share", help=f"Of all {'credits' if in_credits else 'operations'} selected"),
         Column("Credits", True),
         Column("Operations", True),
         Column("Failed", True, is_wide_only=True),

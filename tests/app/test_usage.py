@@ -509,3 +509,12 @@ def test_every_link_of_the_page_leads_to_this_account(usage):
         found = links(usage(account="acme", **address))
         assert found
         assert all(link["account"] == ["acme"] for link in found)
+
+
+def test_the_account_goes_along_from_page_to_page(open_page):
+    app = open_page(account="tokyo", month="2026-10")
+    app.switch_page("views/usage.py").run()
+    assert app.selectbox(key="account").value == "tokyo"
+    assert address_of(app)["account"] == ["tokyo"]
+    app.switch_page("views/overview.py").run()
+    assert app.selectbox(key="account").value == "tokyo"
