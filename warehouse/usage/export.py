@@ -239,5 +239,5 @@ def _whole_file(target: Path) -> Iterator[Path]:
 
 
 def _safe(text: str) -> str:
-    """A part of a name: what is neither letter nor digit becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text)[:40].strip("-.")
+    """A part of a name: what is no letter or digit becomes a dash, but for a dot between them."""
+    return re.sub(r"(\.(?![A-Za-z0-9])|[^A-Za-z0-9.])+", "-", text)[:40].strip("-.")
