@@ -148,7 +148,7 @@ def _choose_days(view: UsageView, today: date) -> UsageView:
         max_value=date(2199, 12, 31),
         format="YYYY-MM-DD",
         label_visibility="collapsed",
-        width=232,
+        width=264,
     )
     if not isinstance(days, tuple) or len(days) != 2:
         return view if view.range is None else replace(view, range=None)
@@ -186,7 +186,7 @@ def _choose_values(
     models = st.multiselect(
         "Models",
         _options(chosen.models, [option.value for option in facets.models]),
-        format_func=lambda model: formats.plain(model_label(names, model)),
+        format_func=lambda model: model_label(names, model),
         key="usage-models",
         placeholder="All models",
         filter_mode="contains",
