@@ -257,6 +257,8 @@ def reading_published(
                 raise _nothing_published()
         if is_kept:
             attach_pinned(connection, settings, "marts", publication.marts_snapshot)
+            # A second look at the files of the first rows costs more than it saves.
+            connection.execute("set disabled_optimizers = 'late_materialization'")
         else:
             attach(connection, settings, "marts", snapshot=publication.marts_snapshot)
         attach(connection, settings, "raw", snapshot=publication.raw_snapshot)
