@@ -161,10 +161,13 @@ def _status_line(gate: Gate, view: Overview, fresh: Freshness, pending: Pending)
         logged = pending.logged_credits
         worth = f" · {formats.credits(logged)} credits logged" if logged else ""
         parts.append(
-            badge(
-                f"{formats.plural(pending.events, 'operation')} not settled yet{worth}",
-                "warn",
-                "Loaded after the published snapshot; not in the figures below",
+            link(
+                _behind(view),
+                badge(
+                    f"{formats.plural(pending.events, 'operation')} not settled yet{worth}",
+                    "warn",
+                    "Loaded after the published snapshot; not in the figures below",
+                ),
             )
         )
     return tag("div", *parts, class_="mh-status")
@@ -204,7 +207,7 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 stat(
                     f"Credits used in {name}",
                     formats.credits(totals.credits),
-                    *_compared(totals, before),
+                    *_compared(view, totals, before),
                     is_big=True,
                     href=_behind(view),
                 )
@@ -226,7 +229,7 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
         _tiles(view, totals, name)
 
 
-def _compared(totals: MonthTotals, before: str) -> list[Child]:
+def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     """How the month stands beside the same days of the month before, and all of it."""
     previous, to_date = totals.previous_credits, totals.previous_credits_to_date
     if previous is None:
@@ -239,7 +242,12 @@ def _compared(totals: MonthTotals, before: str) -> list[Child]:
     ]
     if not totals.is_complete:
         lines.append(f"{formats.credits(to_date)} by then in {before}")
-    return [*lines, f"{formats.credits(previous)} in all of {before}"]
+    whole = f"{formats.credits(previous)} in all of {before}"
+    month_before = Selection(
+        previous_month(view.month), view.month, time_zone=view.account.time_zone
+    )
+    href = usage_link(view.account.account_id, UsageView(month_before))
+    return [*lines, tag("div", link(href, whole), class_="mh-foot")]
 
 
 def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
