@@ -4,6 +4,15 @@
 (() => {
     if (window.meterhouseLinks) return;
     window.meterhouseLinks = true;
+
+    // Streamlit declares the theme's colour scheme on the app, and draws popovers outside of it.
+    const spreadScheme = () => {
+        const app = document.querySelector(".stApp");
+        if (app) document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
+    };
+    spreadScheme();
+    for (const kind of ["click", "keydown"]) document.addEventListener(kind, spreadScheme, true);
+
     document.addEventListener("click", (event) => {
         const other = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey;
         const link = event.target.closest?.("a.mh-to");

@@ -627,7 +627,7 @@ def _groups(
         *(Column(DIMENSIONS[by], is_wide_only=place > 0) for place, by in enumerate(view.group)),
         Column("Share", help=f"Of all {'credits' if in_credits else 'operations'} selected"),
         Column("Credits", True),
-        Column("Operations", True),
+        Column("Operations", True, is_wide_only=True),
         Column("Failed", True, is_wide_only=True),
         Column("Tokens", True, is_wide_only=True),
     ]

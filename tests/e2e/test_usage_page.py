@@ -140,6 +140,19 @@ def test_links_run_the_page_without_loading_it_anew_and_back_returns(server, vis
     assert seen.errors == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_opens_over_the_page_has_the_pages_colours(server, visit, scheme):
+    seen = visit(scheme=scheme).open(f"{server}/usage?account=acme&range=7d")
+    seen.page.get_by_role("button", name="Export").click()
+    body = seen.page.get_by_test_id("stPopoverBody")
+    body.wait_for()
+    assert body.evaluate("body => getComputedStyle(body).colorScheme") in ("normal", scheme)
+    ink = "element => getComputedStyle(element).getPropertyValue('color')"
+    text = body.get_by_text("as filtered").evaluate(ink)
+    assert (int(text.removeprefix("rgb(").split(",")[0]) > 128) == (scheme == "dark")
+    assert seen.page.evaluate("document.documentElement.style.colorScheme") == scheme
+
+
 def test_a_link_opens_in_a_window_of_its_own(server, visit):
     seen = visit().open(f"{server}/usage?account=acme&range=7d")
     href = seen.page.get_by_role("link", name="Day", exact=True).evaluate("link => link.href")
