@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -582,6 +582,25 @@ def added(parts: Sequence[Totals]) -> Totals:
         total_tokens=sum(part.total_tokens for part in parts),
         execution_ms=sum((part.execution_ms for part in parts), ZERO),
         provider_cost_usd=sum(costs, ZERO) if costs else None,
+    )
+
+
+def part_of(totals: Totals, part: Decimal) -> Totals:
+    """A part, from 0 to 1, of totals; counts are rounded half up."""
+
+    def count(value: int) -> int:
+        return int((value * part).quantize(Decimal(1), ROUND_HALF_UP))
+
+    cost = totals.provider_cost_usd
+    return Totals(
+        events=count(totals.events),
+        failed_events=count(totals.failed_events),
+        unrated_events=count(totals.unrated_events),
+        unpriced_events=count(totals.unpriced_events),
+        credits=totals.credits * part,
+        total_tokens=count(totals.total_tokens),
+        execution_ms=totals.execution_ms * part,
+        provider_cost_usd=None if cost is None else cost * part,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -40,6 +41,7 @@ from app.queries.usage import (
     Totals,
     UsageSummary,
     added,
+    part_of,
 )
 from app.usage_address import (
     EventKey,
@@ -230,6 +232,11 @@ def _summary(
     if passed is not None:
         old = added([point.totals for point in summary.previous_points[:passed]])
         span += f", its first {formats.plural(passed, 'hour')}"
+    elif _ends_today(summary, today) and as_of is not None:
+        part = _part_of_day(as_of, account.time_zone)
+        days = [point.totals for point in summary.previous_points]
+        old = added([*days[:-1], part_of(days[-1], part)])
+        span += " up to the same time of day"
     has_before = old.events > 0
     in_credits = totals.credits > 0
     with card("selection"):
@@ -282,6 +289,18 @@ def _summary(
             chosen = view.in_days(*_month_within(clicked, view.selection))
         address.write({"account": account.account_id, **render(chosen)})
         st.rerun()
+
+
+def _ends_today(summary: UsageSummary, today: date) -> bool:
+    """Whether the last day of the period before stands beside a day that still runs."""
+    passed = (today - summary.selection.first).days + 1
+    return 0 < passed <= summary.selection.days and passed == len(summary.previous_points)
+
+
+def _part_of_day(as_of: datetime, zone: str) -> Decimal:
+    """How much of the account's day had passed, from 0 to 1."""
+    local = formats.utc(as_of).astimezone(ZoneInfo(zone))
+    return Decimal(local.hour * 3600 + local.minute * 60 + local.second) / 86_400
 
 
 def _hours_passed(summary: UsageSummary, as_of: datetime | None) -> int | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from html import escape, unescape
 from urllib.parse import parse_qs
 
@@ -102,6 +103,16 @@ def test_each_total_is_compared_with_the_days_before(usage, ask):
     ((before, *_),) = ask(SUMS, "2026-11-05", "2026-11-10")
     assert escape(formats.change(now, before)) in text
     assert "before: 5–9 Nov 2026" in text
+
+
+def test_a_month_that_runs_is_compared_with_as_much_of_the_one_before(usage, ask):
+    text = text_of(usage(account="acme", range="month"))
+    ((now, *_),) = ask(SUMS, "2026-11-01", "2026-12-01")
+    ((whole, *_),) = ask(SUMS, "2026-10-01", "2026-10-23")
+    ((last, *_),) = ask(SUMS, "2026-10-23", "2026-10-24")
+    at_1512 = Decimal(15 * 60 + 12) / (24 * 60)
+    assert escape(formats.change(now, whole + last * at_1512)) in text
+    assert "before: 1–23 Oct 2026 up to the same time of day" in text
 
 
 def test_the_newest_operations_come_first_in_the_accounts_time(usage, ask):
