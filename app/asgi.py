@@ -1,7 +1,7 @@
 """The server's entry: ``streamlit run app/asgi.py`` from the project's root.
 
-Beside the pages it answers ``/healthz``, and loads at start what the first visitor would
-otherwise wait for.
+Beside the pages it answers ``/healthz`` and hands out exported files, and loads at start what
+the first visitor would otherwise wait for.
 """
 
 import logging
@@ -13,10 +13,13 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app.exports import ROUTES, close_export_desk
+from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
 
@@ -32,6 +35,7 @@ async def warm_up(_: st.App) -> AsyncIterator[None]:
 
     context.shared_reader()
     yield
+    close_export_desk()
 
 
 def say_what_failed(error: Exception) -> bool:
@@ -57,7 +61,8 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz)],
+    routes=[Route("/healthz", healthz), *ROUTES],
+    middleware=[Middleware(ShortenAddress)],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )

@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -24,6 +25,7 @@ def meterhouse() -> None:
 for command in (
     accounts,
     doctor,
+    export,
     load,
     rates,
     refresh,
