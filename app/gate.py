@@ -45,13 +45,17 @@ class AccountQuestion(Generic[Row]):
 
     ``row`` is a dataclass: each field is a column of the model, or the expression that
     ``columns`` gives for it. ``where`` narrows further and names its parameters ``$name``.
+    ``group_by`` gathers what is left, ``limit`` and ``offset`` cut a piece out of it.
     At the head, ``model`` is a table of the raw lake.
     """
 
     model: str
     row: type[Row]
     where: str = ""
+    group_by: str = ""
     order: str = ""
+    limit: int | None = None
+    offset: int = 0
     state: State = "published"
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,8 +69,12 @@ class AccountQuestion(Generic[Row]):
         text += " where account_id = $account_id"
         if self.where:
             text += f" and ({self.where})"
+        if self.group_by:
+            text += f" group by {self.group_by}"
         if self.order:
             text += f" order by {self.order}"
+        if self.limit is not None:
+            text += f" limit {int(self.limit)} offset {int(self.offset)}"
         return text
 
 

@@ -17,6 +17,7 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
     }
 )
 
@@ -103,5 +104,19 @@ rate = sa.Table(
     sa.Column("recorded_at", UtcDateTime, nullable=False),
     sa.Column("recorded_by", sa.String(200), nullable=False),
     sa.Index(None, "category"),
+    sqlite_autoincrement=True,
+)
+
+saved_view = sa.Table(
+    "saved_view",
+    metadata,
+    sa.Column("view_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("page", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(60), nullable=False),
+    sa.Column("parameters", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.UniqueConstraint("account_id", "page", "name"),
     sqlite_autoincrement=True,
 )

@@ -47,6 +47,17 @@ def account_name(text: str) -> str:
     return name
 
 
+def view_name(text: str) -> str:
+    """The name of a saved view: 1 to 60 characters in one line, trimmed and normalised to NFC."""
+    _refuse_unprintable("name", text)
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise MeterhouseError("a saved view needs a name")
+    if len(name) > 60:
+        raise MeterhouseError(f"a view's name has at most 60 characters, not {len(name)}")
+    return name
+
+
 def time_zone(text: str) -> str:
     """An IANA zone that Python and DuckDB both know, such as ``Europe/Berlin``."""
     zones = known_zones()

@@ -3,14 +3,14 @@
 from expectations.check import Check, Suite, any_blank, any_negative, any_null
 from expectations.vocabulary import CATEGORIES, TOKENS
 
-_KEY = ("usage_date_utc", "usage_date", "account_id", "agent_id", "category", "model")
+_KEY = ("usage_date_utc", "usage_date", "account_id", "agent_id", "category", "model", "status")
 
 _daily = Suite("daily_sums", ("fct_usage_daily",), "fct_usage_daily")
 
 CHECKS: tuple[Check, ...] = (
     _daily.unique(
         "daily_rows_are_unique",
-        "A UTC day, account's day, account, agent, category and model is one row.",
+        "A UTC day, account's day, account, agent, category, model and status is one row.",
         _KEY,
     ),
     _daily.none_where(

@@ -206,6 +206,108 @@ from generate_series(date '2026-11-01', date '2026-11-20', interval 1 day) as s(
 where day(d) not in (8, 9, 15);
 """
 
+# Events that add up to the sums above, and tokyo's unrated ones beside them.
+_EVENTS = """
+create temp table operation as
+select *, row_number() over () as line_number from (
+    select usage.account_id, time_zone, usage_date, agent_id, category, model, usd_per_mtok, part,
+        cast(floor(cast(credits as double) * 1e8 / events) / 1e8 as decimal(18, 9)) as each,
+        credits, events, greatest(tokens // events, 4) as tokens
+    from usage
+    inner join account on account.account_id = usage.account_id,
+    lateral (select unnest(generate_series(0, events - 1)) as part)
+    union all
+    select 'tokyo', 'Asia/Tokyo', date '2026-11-02' + cast(i % 20 as integer), 'honyaku', 'llm',
+        'house-blend-7b', null, i, null, null, null, 900
+    from generate_series(0, 311) as s(i)
+);
+
+create table marts.main.rpt_usage_event as
+with timed as (
+    select *, timezone('UTC', timezone(time_zone, cast(usage_date as timestamp)
+        + to_seconds(cast(hash(line_number) % 40000 as integer)))) as occurred_at,
+        hash(line_number, 'x') % 100 as chance
+    from operation
+), costed as (
+    select *,
+        cast(case when part = 0 then credits - each * (events - 1) else each end
+            as decimal(18, 9)) as own
+    from timed
+)
+select
+    'meterhouse' as source, 'ev-' || line_number as event_id, cast(0 as bigint) as revision,
+    cast(case when usage_date < $today then 5 else 7 end as bigint) as load_id, line_number,
+    account_id, agent_id, 's-' || line_number // 20 as session_id,
+    case when chance < 30 then md5(cast(line_number // 3 as varchar)) end as request_hash,
+    category, model,
+    case when own is null then 'ok' when chance < 2 then 'error' when chance = 2 then 'cancelled'
+        else 'ok' end as status,
+    case when own is null then 'unrated' when chance between 10 and 20 then 'rated'
+        else 'logged' end as rating_status,
+    case when usd_per_mtok is null then 'unknown_model' else 'priced' end as provider_cost_status,
+    case when account_id = 'mallory' then json_object('team', $hostile)
+        when chance < 60 then json_object('team', case when chance < 25 then 'blue' else 'green' end,
+            'env', 'prod') end::varchar as tags,
+    case when chance <> 50
+        then cast(40 + hash(line_number, 'ms') % 9000 as decimal(18, 3)) end as execution_ms,
+    case when chance not between 10 and 20 then own end as logged_credits,
+    case when chance between 10 and 20 then own end as card_credits,
+    own as credits,
+    cast(case when own is null then 0.01 end as decimal(18, 9)) as exposure_low_credits,
+    cast(case when own is null then 0.06 end as decimal(18, 9)) as exposure_high_credits,
+    tokens // 2 as input_tokens, tokens // 4 as cache_read_tokens, cast(0 as bigint)
+        as cache_write_tokens,
+    tokens // 4 as output_tokens, tokens // 2 + 2 * (tokens // 4) as total_tokens,
+    cast(tokens * usd_per_mtok / 1e6 as decimal(24, 12)) as provider_cost_usd,
+    cast(occurred_at as date) as usage_date_utc, usage_date, occurred_at
+from costed;
+
+create table marts.main.rpt_usage_event_detail as
+select event.*,
+    'file' as load_kind, load.path as load_path, load.finished_at as loaded_at,
+    cast(null as varchar) as card_model, timestamp '2026-01-01' as card_starts_at,
+    cast(0.01 as decimal(24, 12)) as call_credits, cast(null as decimal(24, 12)) as second_credits,
+    cast(0.000002 as decimal(24, 12)) as input_token_credits,
+    cast(0.0000002 as decimal(24, 12)) as cache_read_token_credits,
+    cast(null as decimal(24, 12)) as cache_write_token_credits,
+    cast(0.00001 as decimal(24, 12)) as output_token_credits,
+    case when provider_cost_usd is not null then 'openai' end as price_provider,
+    case when provider_cost_usd is not null then model end as price_model,
+    case when provider_cost_usd is not null then '0.2.3' end as price_release,
+    case when provider_cost_usd is not null then timestamp '2026-05-01' end as price_starts_at,
+    case when provider_cost_usd is not null then cast(0 as bigint) end as price_tier_start,
+    cast(case when provider_cost_usd is not null then 2.5 end as decimal(24, 12))
+        as input_usd_per_mtok,
+    cast(case when provider_cost_usd is not null then 0.25 end as decimal(24, 12))
+        as cache_read_usd_per_mtok,
+    cast(case when provider_cost_usd is not null then 2.5 end as decimal(24, 12))
+        as cache_write_usd_per_mtok,
+    cast(case when provider_cost_usd is not null then 10 end as decimal(24, 12))
+        as output_usd_per_mtok
+from marts.main.rpt_usage_event as event
+left join (values
+    (5, '/landing/meterhouse/usage-2026-11-22.ndjson.zst', timestamp '2026-11-23 00:05:04'),
+    (7, '/landing/meterhouse/usage-2026-11-23.ndjson', $now)
+) as load(load_id, path, finished_at) on load.load_id = event.load_id;
+
+create table marts.main.rpt_usage_daily as
+select account_id, cast(date_trunc('month', usage_date) as date) as month, usage_date, agent_id,
+    category, model, status, count(*) as events,
+    count(*) filter (where rating_status = 'unrated') as unrated_events,
+    cast(coalesce(sum(credits), 0) as decimal(38, 9)) as credits,
+    cast(sum(total_tokens) as bigint) as total_tokens,
+    cast(coalesce(sum(execution_ms), 0) as decimal(38, 3)) as execution_ms,
+    cast(sum(provider_cost_usd) as decimal(38, 12)) as provider_cost_usd,
+    count(*) filter (where provider_cost_status = 'unknown_model') as unpriced_events
+from marts.main.rpt_usage_event group by all;
+
+create table marts.main.rpt_usage_category as
+select category, label, cast(sort_order as integer) as sort_order from category;
+
+create table marts.main.rpt_usage_model as
+select model, coalesce(model_name, model) as model_name, provider from model;
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -287,7 +389,15 @@ def make_lake(settings: Settings) -> Publication:
         _run(connection, _LOADS)
         raw_snapshot = current_snapshot(connection, "raw")
     with writing(settings, "marts") as connection:
-        for script in (_ACCOUNTS, _CATEGORIES, _MODELS, _AGENTS, _USAGE, _REPORTING):
+        for script in (
+            _ACCOUNTS,
+            _CATEGORIES,
+            _MODELS,
+            _AGENTS,
+            _USAGE,
+            _REPORTING,
+            _EVENTS,
+        ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
 

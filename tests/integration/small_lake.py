@@ -78,7 +78,7 @@ select source, event_id, revision, load_id, line_number, account_id, agent_id, c
 from raw.main.usage_event
 where not is_withdrawn and event_id || revision not in ('e50', 'e60');
 create table marts.main.fct_usage_daily as
-select usage_date_utc, usage_date, account_id, agent_id, category, model,
+select usage_date_utc, usage_date, account_id, agent_id, category, model, status,
     count(*) as events,
     count(*) filter (where status <> 'ok') as failed_events,
     count(*) filter (where rating_status = 'unrated') as unrated_events,

@@ -18,11 +18,13 @@ KEPT_BY_DAYS = ("fct_usage", "fct_usage_daily")
 COMPARED = (
     "dim_account",
     "dim_agent",
+    "dim_load",
     "dim_model",
     "fct_usage",
     "fct_usage_account_daily",
     "fct_usage_agent_daily",
     "fct_usage_daily",
+    "fct_usage_log_daily",
     "fct_usage_monthly",
     "fct_usage_rating_difference",
     "fct_usage_source_daily",
@@ -34,6 +36,9 @@ COMPARED = (
     "rpt_overview_daily",
     "rpt_overview_model",
     "rpt_overview_month",
+    "rpt_usage_daily",
+    "rpt_usage_event",
+    "rpt_usage_event_detail",
 )
 ZONES = (
     "Africa/Casablanca",

@@ -134,7 +134,8 @@ def test_raw_rows_that_the_audit_does_not_know_are_a_problem(
     "statement",
     [
         "delete from marts.main.fct_usage where event_id = 'e7'",
-        "update marts.main.fct_usage_daily set credits = credits + 0.000000001 where events = 3",
+        "update marts.main.fct_usage_daily set credits = credits + 0.000000001"
+        " where category = 'llm' and events = 1 and status = 'error'",
     ],
 )
 def test_published_layers_that_differ_are_a_problem(

@@ -1,4 +1,5 @@
--- Grain: one row a UTC day, a day of the account, an account, an agent, a category and a model.
+-- Grain: one row a UTC day, a day of the account, an account, an agent, a category, a model and a
+-- status.
 
 {{
     config(
@@ -26,6 +27,7 @@ daily as (
         agent_id,
         category,
         model,
+        status,
         cast(count(*) as bigint) as events,
         cast(count(*) filter (where status <> 'ok') as bigint) as failed_events,
         cast(count(*) filter (where rating_status = 'unrated') as bigint) as unrated_events,
@@ -56,7 +58,8 @@ daily as (
         account_id,
         agent_id,
         category,
-        model
+        model,
+        status
 
 )
 
