@@ -28,8 +28,15 @@ def accounts() -> None:
 @click.option("--currency", default="USD", show_default=True, help="ISO 4217 code.")
 @click.option("--email", help="Registered address, where invoices go.")
 @click.option("--plan", default="prepaid", show_default=True, help=f"One of {', '.join(PLANS)}.")
+@click.option("--overage-price", help="What a credit beyond the lots costs, in the currency.")
 def add(
-    account_id: str, name: str | None, time_zone: str, currency: str, email: str | None, plan: str
+    account_id: str,
+    name: str | None,
+    time_zone: str,
+    currency: str,
+    email: str | None,
+    plan: str,
+    overage_price: str | None,
 ) -> None:
     """Add an account; its usage that was held back flows in with the next load or refresh."""
     with open_store(load_settings()) as store:
@@ -41,6 +48,7 @@ def add(
             currency=currency,
             email=email,
             plan=plan,
+            overage_price=overage_price,
         )
     click.echo(f"added the account {account.account_id}: {described(account.current)}", err=True)
 
@@ -53,11 +61,15 @@ def add(
 @click.option("--email", help="Registered address; an empty text removes it.")
 @click.option("--plan", help=f"One of {', '.join(PLANS)}.")
 @click.option(
+    "--overage-price",
+    help="What a credit beyond the lots costs, in the currency; an empty text removes it.",
+)
+@click.option(
     "--from",
     "month",
     metavar="MONTH",
     help="Month from which it holds, such as 2026-03. By default the current month for name and "
-    "e-mail, the next one for time zone, currency and plan.",
+    "e-mail, the next one for time zone, currency, plan and price of overage.",
 )
 def set_(account_id: str, month: str | None, **fields: str | None) -> None:
     """Change an account from the start of a month on."""
@@ -89,9 +101,9 @@ def list_(as_json: bool) -> None:
 
 
 def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:
-    """The options that were given; an empty e-mail means none."""
+    """The options that were given; an empty e-mail or price means none."""
     return {
-        field: None if field == "email" and not value.strip() else value
+        field: None if field in ("email", "overage_price") and not value.strip() else value
         for field, value in fields.items()
         if value is not None
     }
@@ -100,6 +112,8 @@ def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:
 def described(term: Term) -> str:
     """A term in one line."""
     parts = [term.name, term.time_zone, term.currency, term.plan, term.email or "no e-mail"]
+    if term.overage_price is not None:
+        parts.append(f"overage at {term.overage_price.normalize():f} {term.currency} a credit")
     return ", ".join(parts)
 
 
@@ -134,8 +148,10 @@ def _term_json(term: Term) -> dict[str, Any]:
         "currency": term.currency,
         "email": term.email,
         "plan": term.plan,
+        "overage_price": None if term.overage_price is None else f"{term.overage_price:f}",
     }
 
 
 def _cells(term: Term) -> list[str]:
-    return [term.name, term.time_zone, term.currency, term.plan, term.email or ""]
+    price = "" if term.overage_price is None else f" at {term.overage_price.normalize():f}"
+    return [term.name, term.time_zone, term.currency, term.plan + price, term.email or ""]

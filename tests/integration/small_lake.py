@@ -30,8 +30,8 @@ values
     (3, 'file', 'logs', '/landing/logs/b.jsonl', 'b', 300, 3, 3, 3, 0, 0,
         '2026-11-03 11:00', '2026-11-03 11:00');
 insert into raw.main.account_term values
-    (1, 1, 'acme', '2026-01-01', 'Acme', 'UTC', 'EUR', null, 'prepaid', '2026-11-03 09:00'),
-    (1, 2, 'blue', '2026-01-01', 'Blue', 'UTC', 'USD', null, 'prepaid', '2026-11-03 09:00');
+    (1, 1, 'acme', '2026-01-01', 'Acme', 'UTC', 'EUR', null, 'prepaid', null, '2026-11-03 09:00'),
+    (1, 2, 'blue', '2026-01-01', 'Blue', 'UTC', 'USD', null, 'prepaid', null, '2026-11-03 09:00');
 insert into raw.main.usage_event
 select load_id, line_number, 'logs', event_id, revision, is_withdrawn, hash('logs', event_id),
     account_id, 'agent', category, model, occurred_at, cast(occurred_at as date),
