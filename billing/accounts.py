@@ -88,9 +88,10 @@ def set_account(
     """Record ``changes`` of an account and return the new terms; none when all is so already.
 
     ``changes`` maps name, email, time_zone, currency, plan or overage_price to a new value as text
-    (an e-mail or a price may be None). They hold from ``effective_from``, the first day of a month; without it name and
-    e-mail change from the current month on, the others from the next, both in the account's
-    days. Raises MeterhouseError for an unknown account or a value that cannot be used.
+    (an e-mail or a price may be None). They hold from ``effective_from``, the first day of a
+    month; without it name and e-mail change from the current month on, the others from the next,
+    both in the account's days. Raises MeterhouseError for an unknown account or a value that
+    cannot be used.
     """
     at, who = now or datetime.now(UTC), actor or current_user()
     if not changes:

@@ -25,7 +25,8 @@ class Term:
     """What holds for an account from ``effective_from``, a month's first day in its own days.
 
     ``overage_price`` is what a credit beyond the lots costs, in the currency (units, not minor
-    units); None where the plan sells none. ``term_id`` orders terms as they were recorded and is 0 for one that is not recorded yet.
+    units); None where the plan sells none. ``term_id`` orders terms as they
+    were recorded and is 0 for one that is not recorded yet.
     """
 
     effective_from: date
