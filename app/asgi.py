@@ -1,7 +1,7 @@
 """The server's entry: ``streamlit run app/asgi.py`` from the project's root.
 
-Beside the pages it answers ``/healthz``, and loads at start what the first visitor would
-otherwise wait for.
+Beside the pages it answers ``/healthz`` and the routes of payment, and loads at start what the
+first visitor would otherwise wait for.
 """
 
 import logging
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app import payments
 from app.markup import empty
 from warehouse.errors import MeterhouseError
 
@@ -57,7 +58,7 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz)],
+    routes=[Route("/healthz", healthz), *payments.routes],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )

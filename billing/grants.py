@@ -265,10 +265,23 @@ def end_lot(connection: sa.Connection, lot: Lot, ending: Ending, at: datetime, w
 
 
 def post_refund(
-    connection: sa.Connection, lot: Lot, planned: Refund, reason: str, who: str, at: datetime
+    connection: sa.Connection,
+    lot: Lot,
+    planned: Refund,
+    reason: str,
+    who: str,
+    at: datetime,
+    *,
+    paid_back: int | None = None,
 ) -> Refunded:
-    """Record a planned refund in a writing transaction: the lot's end and what goes on."""
-    ending = Ending("refund", at, planned.refunded_minor, None, lot.currency, reason, who)
+    """Record a planned refund in a writing transaction: the lot's end and what goes on.
+
+    ``paid_back`` is the money that went back where it is more than the plan's. The cash of the
+    lot that goes on leaves this one too, so that all lots' cash together is what was kept.
+    """
+    money = planned.refunded_minor if paid_back is None else paid_back
+    left = money + planned.remainder_minor
+    ending = Ending("refund", at, left, None, lot.currency, reason, who)
     ended = end_lot(connection, lot, ending, at, "refunded")
     remainder = None
     if planned.remainder_credits:

@@ -21,8 +21,9 @@ _NANO = Decimal("0.000000001")
 class Ending:
     """The end of a lot before its time. ``cause`` is void | refund | chargeback.
 
-    ``refunded_minor`` was paid back for the unspent part, ``receivable_minor`` is owed for the
-    spent part after a chargeback; both None where there was no cash.
+    ``refunded_minor`` is the cash that left the lot: what was paid back, and the cash of the
+    lot that goes on after a refund of a part; ``receivable_minor`` is owed for the spent part
+    after a chargeback. Both None where there was no cash.
     """
 
     cause: str

@@ -145,11 +145,11 @@ def _post(
             unspent = states[paid_lot.grant_id].unspent
             if reversal.kind == "charged_back":
                 owed = owed_after_chargeback(paid_lot, unspent, amount)
-                ending = Ending("chargeback", at, None, owed, bought.currency, why, who)
+                ending = Ending("chargeback", at, amount, owed, bought.currency, why, who)
                 end_lot(connection, paid_lot, ending, at, "charged back")
-            elif unspent > 0:
+            else:
                 planned = refund_of_money(paid_lot, unspent, amount)
-                post_refund(connection, paid_lot, planned, why, who, at)
+                post_refund(connection, paid_lot, planned, why, who, at, paid_back=amount)
                 ends_bonus = not planned.remainder_credits
         cause = "chargeback" if reversal.kind == "charged_back" else "refund"
         for lot in lots:

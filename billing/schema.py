@@ -258,8 +258,9 @@ credit_void = sa.Table(
 )
 """The end of a lot before its time: by a void, a refund or a chargeback.
 
-A refund gives ``refunded_minor`` back for the unspent part. A chargeback takes the whole payment
-back; the part of it that was spent is owed, ``receivable_minor``.
+``refunded_minor`` is the cash that left the lot. After a refund of a part another lot goes on, and
+its ``paid_minor`` is in there too: what the customer got is the difference. A chargeback takes
+the payment back; the part of it that was spent is owed, ``receivable_minor``.
 """
 
 APPEND_ONLY = (

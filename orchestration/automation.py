@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from billing.gateways import gateway_for
+from billing.purchases import has_paid_purchases, pending_purchases
+from billing.settling import settle_pending
+from billing.store import open_store
+from billing.usage_sums import LakeUsage
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
 from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
@@ -43,6 +48,23 @@ def keep_up(context: dg.OpExecutionContext) -> None:
 def upkeep_job() -> None:
     """Keep both lakes small."""
     keep_up()
+
+
+@dg.op
+def settle_payments(context: dg.OpExecutionContext) -> None:
+    """Settle what is pending; fails, so that it is seen, when the gateway cannot be asked."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        settled = settle_pending(store, gateway_for(settings), LakeUsage(settings))
+    context.log.info(str(settled))
+    if settled.problems:
+        raise MeterhouseError("not everything could be settled: " + "; ".join(settled.problems))
+
+
+@dg.job(name="settle", description="Ask the payment gateway for purchases left pending.")
+def settle_job() -> None:
+    """Leave no purchase pending whose webhook was lost."""
+    settle_payments()
 
 
 def touched_tags(settings: Settings) -> dict[str, str]:
@@ -127,6 +149,26 @@ def nightly_full_checks(
         tags=touched_tags(settings),
         run_config=dg.RunConfig(ops={"dbt_models": config, "expectations": config}),
     )
+
+
+@dg.schedule(
+    job=settle_job, cron_schedule="*/10 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+)
+def settle_purchases(
+    context: dg.ScheduleEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Every ten minutes where a purchase is pending; hourly for refunds and chargebacks."""
+    settings = load_settings()
+    if settings.payments == "off":
+        yield dg.SkipReason("payments are off")
+        return
+    with open_store(settings) as store:
+        is_hour = context.scheduled_execution_time.minute == 0
+        is_needed = pending_purchases(store) or (is_hour and has_paid_purchases(store))
+    if is_needed:
+        yield dg.RunRequest()
+    else:
+        yield dg.SkipReason("no purchase is pending")
 
 
 nightly_upkeep = dg.ScheduleDefinition(

@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.credits import credits
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -23,6 +24,7 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    credits,
     doctor,
     load,
     rates,

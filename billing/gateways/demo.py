@@ -5,6 +5,8 @@ on its side (a small database of its own under the home), a page to pay on, webh
 secret of this home. The operational store never knows more than Stripe would tell it.
 """
 
+import hashlib
+import hmac
 import json
 import secrets
 import sqlite3
@@ -184,6 +186,14 @@ class DemoGateway:
             return_url=row["return_url"],
             email=None,
         )
+
+    def token(self, session_id: str) -> str:
+        """What a form of this checkout's page carries, so that no other page can send it."""
+        return hmac.new(self.secret.encode(), session_id.encode(), hashlib.sha256).hexdigest()
+
+    def is_token(self, session_id: str, given: str) -> bool:
+        """Whether ``given`` is the form's token."""
+        return hmac.compare_digest(self.token(session_id).encode(), given.encode())
 
     @cached_property
     def secret(self) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import add_account, declared_account_ids
+from billing.packages import add_sample_offers
 from billing.rates import add_sample_rates
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
@@ -47,7 +48,7 @@ def sample(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Write sample usage into the landing folder and declare its accounts and rates.
+    """Write sample usage into the landing folder and declare its accounts, rates and packages.
 
     Load it with `meterhouse load` or let the landing folder's sensor do so. Called again it
     writes the same files.
@@ -79,7 +80,7 @@ def sample(
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
-    """Add the sample's accounts and rates to the store, where they are not there yet."""
+    """Add the sample's accounts, rates and packages to the store, where they are not there yet."""
     settings.home.mkdir(parents=True, exist_ok=True)
     with open_store(settings) as store:
         known = declared_account_ids(store)
@@ -96,7 +97,11 @@ def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
                 actor="meterhouse sample",
             )
         rates = add_sample_rates(store)
-    click.echo(f"declared {len(new)} accounts and {len(rates.added)} rates", err=True)
+        packages = add_sample_offers(store, {account.currency for account in accounts})
+    click.echo(
+        f"declared {len(new)} accounts, {len(rates.added)} rates and {packages} package offers",
+        err=True,
+    )
 
 
 def chosen_end(until: str | None, before: dict[str, Any] | None, now: datetime) -> datetime:
