@@ -59,6 +59,16 @@ RATE: dict[str, Any] = {
     "effective_from": datetime(2026, 1, 1),
     "recorded_at": datetime(2026, 1, 1),
 }
+GRANT: dict[str, Any] = {
+    "account_id": "acme",
+    "kind": "purchased",
+    "credits": 10,
+    "priority": 10,
+    "effective_at": datetime(2026, 1, 1),
+    "reason": "bought",
+    "recorded_at": datetime(2026, 1, 1),
+}
+VOID: dict[str, Any] = {"cause": "void", "reason": "by mistake", "recorded_at": datetime(2026, 1, 1)}
 
 
 @dataclass
@@ -75,7 +85,7 @@ class Lab:
     def load(self, **tables: Sequence[Row]) -> int:
         """Add one batch of rows to the raw tables that are named, and return its load_id.
 
-        Columns left out of an event, a term or a rate have the defaults of this module; the UTC
+        Columns left out of an event, a term, a rate, a grant or a void have the defaults of this module; the UTC
         day of an event follows its ``occurred_at``.
         """
         with writing(self.settings, "raw") as connection:
@@ -197,6 +207,11 @@ def _filled(table: str, number: int, load_id: int, given: Row) -> dict[str, Any]
         return {"term_id": load_id * 1000 + number, **TERM, **given}
     if table == "rate":
         return {"rate_id": load_id * 1000 + number, **RATE, **given}
+    if table == "credit_grant":
+        name = load_id * 1000 + number
+        return {"grant_id": name, "reference": f"grant {name}", **GRANT, **given}
+    if table == "credit_void":
+        return {"void_id": load_id * 1000 + number, **VOID, **given}
     return dict(given)
 
 
