@@ -410,8 +410,8 @@ def _cash(kind: str, paid_minor: int | None, currency: str | None) -> dict[str, 
 def _remark(lot: Lot, now: datetime) -> str | None:
     if lot.effective_at < now and lot.recorded_at > lot.effective_at:
         return (
-            f"back-dated to {_shown(lot.effective_at)}: it pays usage since then that no lot "
-            "covered, and burns before lots that come after it in the order"
+            f"back-dated to {_shown(lot.effective_at)}: it also pays usage since then, and the "
+            "ledger changes as if it had been there from the start"
         )
     return None
 

@@ -194,8 +194,8 @@ def lots_(account_id: str, as_json: bool) -> None:
             plain(lot.credits),
             plain(state.consumed),
             plain(_left(lot, state)),
-            f"{lot.effective_at:%Y-%m-%d %H:%M}",
-            f"{ends:%Y-%m-%d %H:%M}" if ends else "",
+            f"{lot.effective_at:%Y-%m-%d}",
+            f"{ends:%Y-%m-%d}" if ends else "",
             lot.reason,
         )
     Console(markup=False, emoji=False).print(table)
