@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest import readers
 from tests.integration.loading_lab import Lab, event, lines, loading_lab
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -187,6 +188,25 @@ def test_a_moved_event_notes_the_day_that_it_left(lab: Lab) -> None:
     assert lab.rows(
         "select usage_date_utc::varchar, revision, superseded_by from raw.main.usage_supersession"
     ) == [("2026-03-01", 0, 1)]
+
+
+def test_lines_keep_their_numbers_when_several_threads_read_a_file(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "MAX_LINE_BYTES", 1 << 20)
+    lab.connection.execute("set threads = 4")
+    count = 60_000
+    numbered = [
+        b'{"line": %d, broken' % number
+        if number % 1000 == 0
+        else lines(event(f"e{number}", tags={"filler": "x" * 150})).strip()
+        for number in range(1, count + 1)
+    ]
+    report = lab.load_bytes(b"\n".join(numbered) + b"\n")
+    assert (report.read, report.loaded, report.rejected) == (count, count - 60, 60)
+    assert lab.rows("from raw.main.usage_event where event_id <> 'e' || line_number") == []
+    held = lab.rows("select line_number, raw_text from raw.main.usage_quarantine order by 1")
+    assert held == [(n, f'{{"line": {n}, broken') for n in range(1000, count + 1, 1000)]
 
 
 def test_a_file_of_the_same_content_is_skipped(lab: Lab) -> None:
