@@ -4,7 +4,7 @@ The address holds ids (``?account=acme&month=2026-11``), not the labels that a b
 write there: an id outlives a rename.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import streamlit as st
@@ -31,8 +31,10 @@ def choose(
             missed = formats.clip(asked, 40)
     elif key not in st.session_state and written in options:
         st.session_state[key] = written
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
+    # Set anew in every run: what stands there may come from the same box of another page, whose
+    # value Streamlit would not hand on.
+    here = st.session_state.get(key)
+    st.session_state[key] = here if here in options else options[0]
     chosen = st.selectbox(
         label,
         options,
@@ -45,12 +47,18 @@ def choose(
     return str(chosen), missed
 
 
-def write(choices: dict[str, str]) -> None:
+def read() -> dict[str, list[str]]:
+    """Every parameter of the address with all its values."""
+    return {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def write(choices: Mapping[str, str | Sequence[str]]) -> None:
     """Put the choices into the address, once for all of them."""
     for key, value in choices.items():
         st.session_state[_written(key)] = value
-    if st.query_params.to_dict() != choices:
-        st.query_params.from_dict(choices)
+    values = {k: [v] if isinstance(v, str) else list(v) for k, v in choices.items()}
+    if read() != values:
+        st.query_params.from_dict(values)
 
 
 def month_id(month: date) -> str:

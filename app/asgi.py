@@ -1,7 +1,7 @@
 """The server's entry: ``streamlit run app/asgi.py`` from the project's root.
 
-Beside the pages it answers ``/healthz`` and the routes of payment, and loads at start what the
-first visitor would otherwise wait for.
+Beside the pages it answers ``/healthz`` and the routes of payment, hands out exported files, and
+loads at start what the first visitor would otherwise wait for.
 """
 
 import logging
@@ -13,11 +13,14 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app import payments
+from app.exports import ROUTES, close_export_desk
+from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
 
@@ -33,6 +36,7 @@ async def warm_up(_: st.App) -> AsyncIterator[None]:
 
     context.shared_reader()
     yield
+    close_export_desk()
 
 
 def say_what_failed(error: Exception) -> bool:
@@ -58,7 +62,8 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz), *payments.routes],
+    routes=[Route("/healthz", healthz), *ROUTES, *payments.routes],
+    middleware=[Middleware(ShortenAddress)],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )

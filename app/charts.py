@@ -1,29 +1,46 @@
 """The charts: pure functions from figures to Altair. Floats only here, where pixels are drawn."""
 
+import json
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import altair as alt
 
 from app import formats
-from app.queries.overview import Day, previous_month
+from app.queries.overview import Day, next_month, previous_month
+from app.queries.usage import Point
 from app.theme import Palette
 
 DAYS_SHOWN = 45
 LABELLED_SPIKES = 4
+CLICKED = "clicked"
+"""The selection of a chart whose bars lead to what is behind them."""
+BARS_SHOWN = 400
+"""Days that are drawn each as a bar; longer ranges are drawn by months."""
+
 _AMOUNT = "format(datum.value, datum.value < 100000 ? ',.6~g' : '.3~s')"
 
 
+def trend_axis(month: date) -> list[date]:
+    """The :data:`DAYS_SHOWN` days up to the month's last: all of it, and some of the one before.
+
+    The same days whatever was used, so that a few bars are no wider than many.
+    """
+    last = next_month(month) - timedelta(days=1)
+    return [last - timedelta(days=back) for back in reversed(range(DAYS_SHOWN))]
+
+
 def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[dict[str, Any]]:
-    """One row a day of the last :data:`DAYS_SHOWN`, with its texts; ``partial`` is still running.
+    """One row a day of :func:`trend_axis`, with its texts; ``partial`` is still running.
 
     ``kind`` says how it is drawn: ``before`` (of the month before), ``month`` or ``partial``. A
     spike is split at what is usual at most for its weekday: ``base`` below, the rest above. Only
     spikes of the month itself are marked, and the largest of them say how many times the usual.
     """
-    shown = days[-DAYS_SHOWN:]
+    first = trend_axis(month)[0]
+    shown = [day for day in days if day.usage_date >= first]
     largest = sorted(
         (day for day in shown if _is_marked(day) and day.usage_date >= month),
         key=lambda day: day.credits,
@@ -40,6 +57,7 @@ def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[d
             {
                 "day": day.usage_date.isoformat(),
                 "date": formats.day(day.usage_date),
+                "short_date": formats.short_day(day.usage_date),
                 "kind": "before"
                 if day.usage_date < month
                 else "partial"
@@ -63,10 +81,13 @@ def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[d
     return rows
 
 
-def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerChart:
-    """Credits a day as bars, what is usual as a calm line, the part above it marked on spikes."""
+def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -> alt.LayerChart:
+    """Credits a day as bars, what is usual as a calm line, the part above it marked on spikes.
+
+    A click on a bar selects its ``day`` as :data:`CLICKED`.
+    """
     source = alt.InlineData(values=list(rows))
-    order = [row["day"] for row in rows]
+    order = [day.isoformat() for day in trend_axis(month)]
     x = alt.X(
         "day:O",
         sort=order,
@@ -82,7 +103,7 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
             labelColor=colours.text,
             labelPadding=8,
         ),
-        scale=alt.Scale(paddingInner=0.22, paddingOuter=0.05),
+        scale=alt.Scale(domain=order, paddingInner=0.22, paddingOuter=0.05),
     )
     axis = alt.Axis(
         title=None,
@@ -111,8 +132,10 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     )
     opacity = alt.condition("datum.kind == 'partial'", alt.value(0.5), alt.value(1.0))
     base = alt.Chart(source).encode(x=x)
-    bars = base.mark_bar(cornerRadiusEnd=2).encode(
-        y=alt.Y("base:Q", axis=axis), color=fill, opacity=opacity, tooltip=tooltip
+    bars = (
+        base.mark_bar(cornerRadiusEnd=2, cursor="pointer")
+        .encode(y=alt.Y("base:Q", axis=axis), color=fill, opacity=opacity, tooltip=tooltip)
+        .add_params(alt.selection_point(name=CLICKED, fields=["day"], on="click", toggle=False))
     )
     above = (
         base.transform_filter("datum.credits > datum.base")
@@ -143,6 +166,122 @@ def trend_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     if any(row["mark"] for row in rows):
         layers.extend(marks)
     return _calm(layers, height=250)
+
+
+def usage_rows(
+    points: Sequence[Point],
+    before: Sequence[Point],
+    *,
+    is_hourly: bool,
+    in_credits: bool,
+    today: date,
+) -> list[dict[str, Any]]:
+    """One row a bar of a selection: its figure, that of the period before at the same place.
+
+    Bars are hours, days, or months where there are more than :data:`BARS_SHOWN` days. ``value`` is
+    credits, or operations of usage without any. Days to come have no bar, ``today`` is a pale one.
+    """
+    bars = _as_bars(points, is_hourly, today)
+    earlier = _as_bars(before, is_hourly, date.max)
+    by_month = is_monthly(points, is_hourly=is_hourly)
+    rows = []
+    for place, (start, credits, events, failed) in enumerate(bars):
+        old = earlier[place] if place < len(earlier) else None
+        value = None if credits is None else credits if in_credits else Decimal(events)
+        if is_hourly:
+            label = f"{formats.short_day(start.date())}, {formats.hours(start.hour)}"
+        else:
+            label = formats.month(start.date()) if by_month else formats.day(start.date())
+        rows.append(
+            {
+                "place": place,
+                "day": start.date().isoformat(),
+                "label": label,
+                "tick": f"{start:%H:%M}"
+                if is_hourly
+                else formats.month(start.date())
+                if by_month
+                else formats.short_day(start.date()),
+                "value": None if value is None else float(value),
+                "is_partial": not by_month and not is_hourly and start.date() == today,
+                "before": None
+                if old is None or old[1] is None
+                else float(old[1] if in_credits else old[2]),
+                "credits_text": formats.credits(credits),
+                "events_text": formats.DASH if credits is None else formats.number(events),
+                "failed_text": formats.DASH if credits is None else formats.number(failed),
+                "before_text": formats.DASH if old is None else formats.credits(old[1]),
+            }
+        )
+    return rows
+
+
+def is_monthly(points: Sequence[Point], *, is_hourly: bool) -> bool:
+    """Whether the bars of so many points are months."""
+    return not is_hourly and len(points) > BARS_SHOWN
+
+
+def clicked_day(state: Any) -> date | None:
+    """The day of the bar that was clicked, from what a chart's state holds."""
+    chosen = (state or {}).get("selection", {}).get(CLICKED) or []
+    day = chosen[0].get("day") if chosen else None
+    return date.fromisoformat(day) if isinstance(day, str) else None
+
+
+def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerChart:
+    """The selection's bars, the period before as a pale line; a click selects :data:`CLICKED`."""
+    source = alt.InlineData(values=list(rows))
+    step = max(1, -(-len(rows) // 12))
+    labels = {row["place"]: row["tick"] for row in rows[::step]}
+    x = alt.X(
+        "place:O",
+        axis=alt.Axis(
+            title=None,
+            values=list(labels),
+            labelExpr=f"({json.dumps(labels)})[datum.value]",
+            labelAngle=0,
+            labelOverlap=True,
+            labelFlush=False,
+            ticks=False,
+            domain=False,
+            grid=False,
+            labelColor=colours.text,
+            labelPadding=8,
+        ),
+        scale=alt.Scale(paddingInner=0.22, paddingOuter=0.05),
+    )
+    axis = alt.Axis(
+        title=None,
+        tickCount=3,
+        labelExpr=_AMOUNT,
+        domain=False,
+        ticks=False,
+        gridColor=colours.grid,
+        labelColor=colours.text,
+        labelPadding=8,
+    )
+    tooltip = [
+        alt.Tooltip("label:N", title="When"),
+        alt.Tooltip("credits_text:N", title="Credits"),
+        alt.Tooltip("events_text:N", title="Operations"),
+        alt.Tooltip("failed_text:N", title="Failed"),
+        alt.Tooltip("before_text:N", title="Credits in the period before"),
+    ]
+    base = alt.Chart(source).encode(x=x)
+    bars = (
+        base.mark_bar(cornerRadiusEnd=2, color=colours.accent, cursor="pointer")
+        .encode(
+            y=alt.Y("value:Q", axis=axis),
+            tooltip=tooltip,
+            opacity=alt.condition("datum.is_partial", alt.value(0.5), alt.value(1.0)),
+        )
+        .add_params(alt.selection_point(name=CLICKED, fields=["day"], on="click", toggle=False))
+    )
+    before = base.mark_line(color=colours.usual, strokeWidth=1.5, opacity=0.75).encode(
+        y=alt.Y("before:Q", axis=axis), tooltip=tooltip
+    )
+    has_before = any(row["before"] for row in rows)
+    return _calm([bars, before] if has_before else [bars], height=150)
 
 
 def pace_rows(
@@ -238,6 +377,27 @@ def _pace(line: str, number: int, total: Decimal, last: date) -> dict[str, Any]:
         "total_text": formats.credits(total) + (" projected" if line == "projected" else ""),
         "date": formats.day(last),
     }
+
+
+_Bar = tuple[datetime, Decimal | None, int, int]
+
+
+def _as_bars(points: Sequence[Point], is_hourly: bool, today: date) -> list[_Bar]:
+    """Start, credits (None for what is still to come), operations and failed ones of each bar."""
+    bars: list[_Bar] = []
+    by_month = is_monthly(points, is_hourly=is_hourly)
+    for point in points:
+        start, totals = point.starts_at, point.totals
+        is_to_come = start.date() > today
+        figures = (None if is_to_come else totals.credits, totals.events, totals.failed_events)
+        if by_month and bars and (bars[-1][0].year, bars[-1][0].month) == (start.year, start.month):
+            first, credits, events, failed = bars[-1]
+            if figures[0] is not None:
+                credits = (credits or Decimal(0)) + figures[0]
+            bars[-1] = (first, credits, events + figures[1], failed + figures[2])
+        else:
+            bars.append((start, *figures))
+    return bars
 
 
 def _is_marked(day: Day) -> bool:

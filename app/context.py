@@ -1,9 +1,13 @@
 """What a run of a page works with: settings, the gate, and figures cached by snapshot."""
 
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from app import formats
 from app.gate import Account, Gate
 from app.lake import LakeReader
 from app.queries.data_health import DataHealth, gather_data_health
@@ -15,8 +19,29 @@ from app.queries.overview import (
     gather_overview,
     gather_pending,
 )
+from app.queries.usage import (
+    EventDetail,
+    EventPage,
+    Facets,
+    Groups,
+    Names,
+    PendingEvents,
+    Totals,
+    UsageSummary,
+    gather_event,
+    gather_facets,
+    gather_groups,
+    gather_names,
+    gather_page,
+    gather_pending_events,
+    gather_summary,
+    gather_tags,
+)
+from app.usage_address import EventKey, UsageView
+from billing.store import Store, open_store
 from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
+from warehouse.usage.selection import Dimension, Selection
 
 HEAD_SECONDS = 5
 """How long figures read at the head are shown again before they are read anew."""
@@ -59,6 +84,67 @@ def data_health(gate: Gate, today: date) -> DataHealth:
     return _data_health(_key(gate), today, gate)
 
 
+def today(gate: Gate, account: Account) -> date:
+    """The account's day at the time that the published figures reach."""
+    as_of = freshness(gate).as_of
+    if as_of is None:
+        return account.last_usage_date or date.min
+    return formats.utc(as_of).astimezone(ZoneInfo(account.time_zone)).date()
+
+
+def facets(gate: Gate, account: Account) -> Facets:
+    """What the account's usage has to filter by, over all its days."""
+    first, last = account.first_usage_date, account.last_usage_date
+    if first is None or last is None:
+        return Facets((), (), (), ())
+    return _facets(_key(gate), account.account_id, first, last + timedelta(days=1), gate)
+
+
+def tags(gate: Gate, account_id: str, first: date, until: date) -> list[tuple[str, str]]:
+    """The tags of a period, the most used keys first."""
+    return _tags(_key(gate), account_id, first, until, gate)
+
+
+def names(gate: Gate) -> Names:
+    """What categories and models are called."""
+    return _names(_key(gate), gate)
+
+
+def usage_summary(
+    gate: Gate, account_id: str, selection: Selection, previous: Selection
+) -> UsageSummary:
+    """Totals and chart of a selection, compared with a previous one."""
+    return _usage_summary(_key(gate), account_id, selection, previous, gate)
+
+
+def usage_page(gate: Gate, account_id: str, view: UsageView, summary: UsageSummary) -> EventPage:
+    """The page of events that a view asks for."""
+    view = replace(view, range=None, group=(), event=None)
+    return _usage_page(_key(gate), account_id, view, summary, gate)
+
+
+def usage_groups(
+    gate: Gate, account_id: str, selection: Selection, by: Sequence[Dimension], totals: Totals
+) -> Groups:
+    """A selection by one or two dimensions."""
+    return _usage_groups(_key(gate), account_id, selection, tuple(by), totals, gate)
+
+
+def usage_event(gate: Gate, account_id: str, key: EventKey) -> EventDetail | None:
+    """One event, or None where the account has no such event."""
+    return _usage_event(_key(gate), account_id, key, gate)
+
+
+def usage_pending(gate: Gate, account_id: str, selection: Selection) -> PendingEvents:
+    """What of a selection is not settled yet, at most :data:`HEAD_SECONDS` old."""
+    return _usage_pending(_key(gate), account_id, selection, gate)
+
+
+def store(gate: Gate) -> Store:
+    """The operational store that all sessions share; raises MeterhouseError out of reach."""
+    return _store(gate.settings.model_dump_json(), gate.settings)
+
+
 def _key(gate: Gate) -> tuple[str, Publication | None]:
     """What settled figures depend on: which lake, and what is published there."""
     return str(gate.settings.model_dump_json()), gate.publication
@@ -95,3 +181,85 @@ def _pending(key: tuple[str, Publication | None], account_id: str, _gate: Gate) 
 @st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
 def _data_health(key: tuple[str, Publication | None], today: date, _gate: Gate) -> DataHealth:
     return gather_data_health(_gate, today)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda store: store.close())
+def _store(key: str, _settings: Settings) -> Store:
+    return open_store(_settings)
+
+
+@st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
+def _facets(
+    key: tuple[str, Publication | None], account_id: str, first: date, until: date, _gate: Gate
+) -> Facets:
+    return gather_facets(_gate.enter(account_id), first, until)
+
+
+@st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
+def _tags(
+    key: tuple[str, Publication | None], account_id: str, first: date, until: date, _gate: Gate
+) -> list[tuple[str, str]]:
+    found = gather_tags(_gate.enter(account_id), first, until)
+    return [(name, value) for name, values in found.items() for value, _ in values]
+
+
+@st.cache_data(max_entries=4, ttl="1h", show_spinner=False)
+def _names(key: tuple[str, Publication | None], _gate: Gate) -> Names:
+    return gather_names(_gate)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _usage_summary(
+    key: tuple[str, Publication | None],
+    account_id: str,
+    selection: Selection,
+    previous: Selection,
+    _gate: Gate,
+) -> UsageSummary:
+    return gather_summary(_gate.enter(account_id), selection, previous)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _usage_page(
+    key: tuple[str, Publication | None],
+    account_id: str,
+    view: UsageView,
+    _summary: UsageSummary,
+    _gate: Gate,
+) -> EventPage:
+    return gather_page(
+        _gate.enter(account_id),
+        _summary,
+        sort=view.sort,
+        is_descending=view.is_descending,
+        number=view.page,
+    )
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _usage_groups(
+    key: tuple[str, Publication | None],
+    account_id: str,
+    selection: Selection,
+    by: tuple[Dimension, ...],
+    _totals: Totals,
+    _gate: Gate,
+) -> Groups:
+    return gather_groups(_gate.enter(account_id), selection, _totals, by)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _usage_event(
+    key: tuple[str, Publication | None], account_id: str, event: EventKey, _gate: Gate
+) -> EventDetail | None:
+    return gather_event(_gate.enter(account_id), event.source, event.event_id, event.day)
+
+
+@st.cache_data(max_entries=500, ttl=HEAD_SECONDS, show_spinner=False)
+def _usage_pending(
+    key: tuple[str, Publication | None], account_id: str, selection: Selection, _gate: Gate
+) -> PendingEvents:
+    publication = _gate.publication
+    return gather_pending_events(
+        _gate.enter(account_id), selection, publication.raw_load_id if publication else 0
+    )

@@ -162,6 +162,52 @@ def span(length: timedelta) -> str:
     return f"{minutes // (24 * 60)} days"
 
 
+def duration(milliseconds: Decimal | None) -> str:
+    """How long an operation ran: ``850 ms``, ``12.3 s``, ``4 min 05 s``, ``2 h 10 min``."""
+    if milliseconds is None:
+        return DASH
+    if milliseconds < 1000:
+        return f"{number(milliseconds, 0)}{THIN}ms"
+    if milliseconds < 59_950:
+        return f"{number(milliseconds / 1000, 1)}{THIN}s"
+    seconds = int((milliseconds / 1000).quantize(Decimal(1), ROUND_HALF_UP))
+    if seconds < 3600:
+        return f"{seconds // 60}{THIN}min {seconds % 60:02d}{THIN}s"
+    return f"{number(seconds // 3600)}{THIN}h {seconds % 3600 // 60:02d}{THIN}min"
+
+
+def clock(value: datetime, zone: str, today: date) -> str:
+    """A UTC time in ``zone``, ``23 Nov, 14:08:12``; with the year where it is another."""
+    local = utc(value).astimezone(ZoneInfo(zone))
+    written = short_day(local.date()) if local.year == today.year else day(local.date())
+    return f"{written}, {local:%H:%M:%S}"
+
+
+def hours(hour: int) -> str:
+    """An hour of the day: ``14:00–15:00``."""
+    return f"{hour:02d}:00–{(hour + 1) % 24:02d}:00"
+
+
+def exact(value: Decimal | None) -> str:
+    """Every digit that is there, commas between thousands, no zeros at the end."""
+    if value is None:
+        return DASH
+    text = f"{abs(value):,f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return f"{MINUS}{text}" if value < 0 else text
+
+
+def size(count: int) -> str:
+    """Bytes as a reader's unit: ``812 B``, ``24.1 KB``, ``1.3 GB``; units of 1,000."""
+    value = Decimal(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{number(value, 0 if unit == 'B' else 1)}{THIN}{unit}"
+        value /= 1000
+    return f"{number(value, 1)}{THIN}GB"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """``1 event``, ``1,432 events``."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"

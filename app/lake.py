@@ -154,7 +154,7 @@ class LakeReader:
 
     def _pinned_at(self, publication: Publication) -> _Shared:
         if publication not in self._pins:
-            connection, _ = reading_published(self.settings, publication)
+            connection, _ = reading_published(self.settings, publication, is_kept=True)
             self._pins[publication] = _Shared(connection)
             for oldest in sorted(self._pins, key=lambda pinned: pinned.publication_id)[:-PINS]:
                 if oldest != publication:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.markup import empty
-from app.theme import ICON, LOGO, STYLES, brand_style
+from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -25,6 +25,8 @@ def main() -> None:
     st.logo(str(LOGO), size="large")
     st.html(STYLES)
     st.html(brand_style(settings.platform_name))
+    with st.container(key="links"):
+        st.html(links_script(), unsafe_allow_javascript=True)
     page = st.navigation(
         {
             "Billing": [
@@ -33,7 +35,13 @@ def main() -> None:
                     title="Overview",
                     icon=":material/space_dashboard:",
                     default=True,
-                )
+                ),
+                st.Page(
+                    "views/usage.py",
+                    title="Usage",
+                    icon=":material/list_alt:",
+                    url_path="usage",
+                ),
             ],
             "Admin": [
                 st.Page(

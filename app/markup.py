@@ -57,17 +57,38 @@ def heading(text: str, *aside: Child) -> Html:
     )
 
 
+def link(href: str, *children: Child, label: str | None = None, class_: str = "") -> Html:
+    """A real link to a page of the app, followed without loading the app anew (links.js).
+
+    ``href`` is relative: a page's name and its parameters, or parameters alone.
+    """
+    return tag("a", *children, href=href, class_=f"mh-to {class_}".strip(), aria_label=label)
+
+
 @dataclass(frozen=True)
 class Column:
-    """A table's column: its title, whether it holds figures, whether a phone leaves it out."""
+    """A table's column: its title, whether it holds figures, whether a phone leaves it out.
+
+    ``href`` sorts the table by it; ``sorted_by`` says that it is: ``ascending``, ``descending``.
+    """
 
     title: str
     is_figure: bool = False
     is_wide_only: bool = False
     help: str | None = None
+    href: str | None = None
+    sorted_by: str | None = None
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Child]]) -> Html:
+@dataclass(frozen=True)
+class Row:
+    """A table's row that differs from the others: ``class_`` says how."""
+
+    cells: Sequence[Child]
+    class_: str | None = None
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Child] | Row]) -> Html:
     """A table whose cells are texts or Html, in the order of ``columns``."""
     classes = [
         " ".join(
@@ -81,13 +102,25 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Child]]) -> Html:
     head = tag(
         "tr",
         *(
-            tag("th", column.title, scope="col", class_=name, title=column.help)
+            tag(
+                "th",
+                _column_title(column),
+                scope="col",
+                class_=name,
+                title=column.help,
+                aria_sort=column.sorted_by,
+            )
             for column, name in zip(columns, classes, strict=True)
         ),
     )
+    given = (row if isinstance(row, Row) else Row(row) for row in rows)
     body = (
-        tag("tr", *(tag("td", cell, class_=name) for cell, name in zip(row, classes, strict=True)))
-        for row in rows
+        tag(
+            "tr",
+            *(tag("td", cell, class_=name) for cell, name in zip(row.cells, classes, strict=True)),
+            class_=row.class_,
+        )
+        for row in given
     )
     return tag(
         "div",
@@ -96,11 +129,28 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Child]]) -> Html:
     )
 
 
-def named(name: str, detail: str | None = None, title: str | None = None) -> Html:
-    """A name with a line of detail under it; a long one is cut, its whole text in the tooltip."""
+def _column_title(column: Column) -> Child:
+    if column.href is None:
+        return column.title
+    arrow = {"ascending": "↑", "descending": "↓"}.get(column.sorted_by or "")
+    return link(
+        column.href,
+        column.title,
+        tag("span", arrow, class_="mh-arrow", aria_hidden="true") if arrow else None,
+        class_="mh-sort",
+    )
+
+
+def named(
+    name: str, detail: str | None = None, title: str | None = None, href: str | None = None
+) -> Html:
+    """A name with a line of detail under it; a long one is cut, its whole text in the tooltip.
+
+    ``href`` makes it a link, and the table's whole row leads there.
+    """
     return tag(
         "div",
-        tag("div", name, class_="mh-name"),
+        tag("div", link(href, name, class_="mh-row-link") if href else name, class_="mh-name"),
         tag("div", detail, class_="mh-detail") if detail else None,
         title=title or name,
         class_="mh-named",
@@ -113,9 +163,17 @@ def figure(text: str, detail: str | None = None) -> Html:
 
 
 def stat(
-    label: str, value: str, *detail: Child, help: str | None = None, is_big: bool = False
+    label: str,
+    value: str,
+    *detail: Child,
+    help: str | None = None,
+    is_big: bool = False,
+    href: str | None = None,
 ) -> Html:
-    """A figure with its label above and details below; as large as its place allows, never cut."""
+    """A figure with its label above and details below; as large as its place allows, never cut.
+
+    ``href`` leads to what is behind the figure.
+    """
     return tag(
         "div",
         tag(
@@ -126,7 +184,14 @@ def stat(
             else None,
             class_="mh-stat-label",
         ),
-        tag("div", value, class_="mh-stat-value", style=f"--letters:{max(len(value), 4)}"),
+        tag(
+            "div",
+            link(href, value, label=f"{label}: {value}. Show the usage behind it")
+            if href
+            else value,
+            class_="mh-stat-value",
+            style=f"--letters:{max(len(value), 4)}",
+        ),
         *(
             item if isinstance(item, Html) else tag("div", item, class_="mh-foot")
             for item in detail
@@ -146,13 +211,17 @@ def meter(share: Decimal, of: Decimal, colour: str | None = None) -> Html:
 
 @dataclass(frozen=True)
 class Bar:
-    """One horizontal bar: what it is, how long, what is written at its end, its colour."""
+    """One horizontal bar: what it is, how long, what is written at its end, its colour.
+
+    ``href`` leads to what is behind it.
+    """
 
     label: str
     value: Decimal
     text: str
     colour: str
     title: str
+    href: str | None = None
 
 
 def bars(items: Sequence[Bar]) -> Html:
@@ -161,7 +230,11 @@ def bars(items: Sequence[Bar]) -> Html:
     rows = (
         tag(
             "div",
-            tag("span", item.label, class_="mh-bar-label"),
+            tag(
+                "span",
+                link(item.href, item.label, class_="mh-row-link") if item.href else item.label,
+                class_="mh-bar-label",
+            ),
             tag(
                 "span",
                 tag(
@@ -239,6 +312,75 @@ def notice(kind: str, title: str, *lines: Child) -> Html:
         *(tag("span", line) for line in lines),
         class_=f"mh-notice mh-notice-{kind}",
         role="note",
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several links side by side, of which one may be the present one."""
+
+    label: str
+    href: str
+    is_chosen: bool = False
+
+
+def choices(label: str, items: Sequence[Choice]) -> Html:
+    """Links side by side under a common label; the chosen one is marked, for ears too."""
+    return tag(
+        "nav",
+        tag("span", label, class_="mh-choices-label", aria_hidden="true"),
+        *(
+            tag(
+                "a",
+                item.label,
+                href=item.href,
+                class_="mh-to mh-choice",
+                aria_current="true" if item.is_chosen else None,
+            )
+            for item in items
+        ),
+        class_="mh-choices",
+        aria_label=label,
+    )
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is active and the link that takes it off."""
+
+    label: str
+    value: str
+    href: str
+
+
+def chips(items: Sequence[Chip], clear: str, shown: int = 12) -> Html:
+    """The active filters, each with its way off, and one for all of them."""
+    more = len(items) - shown
+    return tag(
+        "div",
+        *(
+            link(
+                item.href,
+                tag("span", f"{item.label} "),
+                tag("b", item.value),
+                tag("i", "×", aria_hidden="true"),
+                label=f"Remove {item.label.lower()} {item.value}",
+                class_="mh-chip",
+            )
+            for item in items[:shown]
+        ),
+        tag("span", f"and {more} more", class_="mh-soft") if more > 0 else None,
+        link(clear, "Clear all", class_="mh-clear"),
+        class_="mh-chips",
+    )
+
+
+def fields(items: Iterable[tuple[str, Child]]) -> Html:
+    """Names and what they hold, one a line."""
+    return tag(
+        "dl",
+        *(tag("div", tag("dt", name), tag("dd", value)) for name, value in items),
+        class_="mh-fields",
     )
 
 

@@ -13,6 +13,7 @@ STATIC = Path(__file__).resolve().parent / "static"
 LOGO = STATIC / "logo.svg"
 ICON = STATIC / "icon.png"
 STYLES = STATIC / "app.css"
+LINKS = STATIC / "links.js"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ CATEGORY_COLOURS: Mapping[str, str] = MappingProxyType(
 def category_colour(category: str) -> str:
     """A category's colour as CSS; neutral for one that is new here."""
     return CATEGORY_COLOURS.get(category, "var(--mh-quiet)")
+
+
+def links_script() -> str:
+    """The script that follows links between our pages without loading the app anew."""
+    return f"<script>{LINKS.read_text(encoding='utf-8')}</script>"
 
 
 def brand_style(platform_name: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from orchestration.commands.accounts import accounts
 from orchestration.commands.credits import credits
+from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -26,6 +27,7 @@ for command in (
     accounts,
     credits,
     doctor,
+    export,
     load,
     rates,
     refresh,

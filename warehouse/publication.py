@@ -21,6 +21,7 @@ from warehouse.lake import (
     open_engine,
     table_exists,
 )
+from warehouse.pinned import attach_pinned
 from warehouse.settings import Settings
 
 _TABLES = """
@@ -235,12 +236,14 @@ def read_pointer(settings: Settings) -> Publication | None:
 
 
 def reading_published(
-    settings: Settings, publication: Publication | None = None
+    settings: Settings, publication: Publication | None = None, *, is_kept: bool = False
 ) -> tuple[Connection, Publication]:
     """A connection pinned at the published state, with tables of ``marts`` found by bare name.
 
     Both lakes are attached read-only under their own names, at the snapshots of ``publication``
-    (the newest by default). Raises MeterhouseError before the first publication.
+    (the newest by default). A connection that is kept for many questions (``is_kept``) takes 0.1
+    to 0.3 s more to open and answers each of them faster. Raises MeterhouseError before the first
+    publication.
     """
     connection = open_engine(settings)
     try:
@@ -252,7 +255,12 @@ def reading_published(
             connection.execute("detach head")
             if publication is None:
                 raise _nothing_published()
-        attach(connection, settings, "marts", snapshot=publication.marts_snapshot)
+        if is_kept:
+            attach_pinned(connection, settings, "marts", publication.marts_snapshot)
+            # A second look at the files of the first rows costs more than it saves.
+            connection.execute("set disabled_optimizers = 'late_materialization'")
+        else:
+            attach(connection, settings, "marts", snapshot=publication.marts_snapshot)
         attach(connection, settings, "raw", snapshot=publication.raw_snapshot)
         connection.execute("use marts.main")
     except (duckdb.Error, MeterhouseError):

@@ -179,6 +179,7 @@ class GroupRow:
     groups: int
     events: int
     failed_events: int
+    unrated_events: int
     credits: Decimal
     total_tokens: int
 
@@ -190,6 +191,7 @@ class Group:
     keys: tuple[Any, ...]
     events: int
     failed_events: int
+    unrated_events: int
     credits: Decimal
     total_tokens: int
     share: Decimal
@@ -698,6 +700,7 @@ def _group(row: GroupRow, keys: int, totals: Totals) -> Group:
         keys=(row.first_key, row.second_key)[:keys],
         events=row.events,
         failed_events=row.failed_events,
+        unrated_events=row.unrated_events,
         credits=row.credits,
         total_tokens=row.total_tokens,
         share=_share(row.credits, totals),
@@ -710,6 +713,7 @@ def _rest(rows: Sequence[Group], totals: Totals) -> Group:
         keys=(),
         events=totals.events - sum(row.events for row in rows),
         failed_events=totals.failed_events - sum(row.failed_events for row in rows),
+        unrated_events=totals.unrated_events - sum(row.unrated_events for row in rows),
         credits=credits,
         total_tokens=totals.total_tokens - sum(row.total_tokens for row in rows),
         share=_share(credits, totals),

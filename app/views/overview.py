@@ -1,8 +1,9 @@
 """Overview: what one account used in one month, what it costs, where it is heading."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -22,6 +23,7 @@ from app.markup import (
     figure,
     heading,
     join,
+    link,
     meter,
     named,
     notice,
@@ -39,9 +41,14 @@ from app.queries.overview import (
     Overview,
     Pending,
     months_of,
+    next_month,
     previous_month,
 )
-from app.views.parts import card, nothing_published, row, watch, write
+from app.usage_address import UsageView
+from app.usage_address import link as usage_link
+from app.usage_address import render as render_usage
+from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
+from warehouse.usage.selection import Dimension, Selection
 
 MODELS_SHOWN = 8
 NO_MODEL = "(none)"
@@ -57,17 +64,7 @@ def render() -> None:
         return
     accounts = context.accounts(gate)
     if not accounts:
-        write(
-            tag("h1", "Overview"),
-            empty(
-                "There are no accounts yet",
-                "Usage belongs to accounts. Declare one, or let a load declare those it finds:",
-                commands=(
-                    "meterhouse accounts add acme --name 'Acme Robotics'",
-                    "meterhouse load --create-accounts --source meterhouse usage.ndjson",
-                ),
-            ),
-        )
+        write(tag("h1", "Overview"), no_accounts())
         return
     account, month, note = _choose(accounts)
     if note:
@@ -86,23 +83,15 @@ def render() -> None:
 
 def _choose(accounts: list[Account]) -> tuple[Account, date | None, str | None]:
     """The page's head: its title and the two choosers; a note where the address asked in vain."""
-    by_id = {account.account_id: account for account in accounts}
-    by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
         write(tag("h1", "Overview"))
         with st.container(
             key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
         ):
-            chosen, missed_account = choose(
-                "account",
-                "Account",
-                [account.account_id for account in by_use],
-                lambda account_id: _label(by_id[account_id], accounts),
-            )
-            account = by_id[chosen]
+            account, missed_account = choose_account(accounts)
             months = {month_id(month): month for month in months_of(account)}
             missed_month = None
-            choices = {"account": chosen}
+            choices = {"account": account.account_id}
             if months:
                 choices["month"], missed_month = choose(
                     "month", "Month", list(months), lambda text: formats.month(months[text])
@@ -121,12 +110,6 @@ def _choose(accounts: list[Account]) -> tuple[Account, date | None, str | None]:
     return account, month, None
 
 
-def _label(account: Account, accounts: list[Account]) -> str:
-    """An account's name, with its id where another has the same name."""
-    alike = sum(other.name == account.name for other in accounts)
-    return account.name if alike == 1 else f"{account.name} · {account.account_id}"
-
-
 def _month(gate: Gate, account: Account, month: date) -> None:
     view = context.overview(gate, account.account_id, month)
     fresh = context.freshness(gate)
@@ -141,7 +124,7 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         )
         return
     if view.totals.unrated_events:
-        write(_unrated(view.totals))
+        write(_unrated(view, view.totals))
     _totals(view, view.totals)
     partial = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
@@ -178,16 +161,27 @@ def _status_line(gate: Gate, view: Overview, fresh: Freshness, pending: Pending)
         logged = pending.logged_credits
         worth = f" · {formats.credits(logged)} credits logged" if logged else ""
         parts.append(
-            badge(
-                f"{formats.plural(pending.events, 'operation')} not settled yet{worth}",
-                "warn",
-                "Loaded after the published snapshot; not in the figures below",
+            link(
+                _behind(view),
+                badge(
+                    f"{formats.plural(pending.events, 'operation')} not settled yet{worth}",
+                    "warn",
+                    "Loaded after the published snapshot; not in the figures below",
+                ),
             )
         )
     return tag("div", *parts, class_="mh-status")
 
 
-def _unrated(totals: MonthTotals) -> Html:
+def _behind(view: Overview, group: tuple[Dimension, ...] = (), **filters: Any) -> str:
+    """The address of the usage behind a figure of the month."""
+    month = Selection(
+        view.month, next_month(view.month), time_zone=view.account.time_zone, **filters
+    )
+    return usage_link(view.account.account_id, UsageView(month, group=group))
+
+
+def _unrated(view: Overview, totals: MonthTotals) -> Html:
     low, high = totals.exposure_low_credits, totals.exposure_high_credits
     if high is None:
         worth = "What they are worth is not known: no rate of their category exists."
@@ -197,6 +191,7 @@ def _unrated(totals: MonthTotals) -> Html:
         "warn",
         f"{formats.plural(totals.unrated_events, 'operation')} without a rate",
         f"They are held back and not in these figures. {worth}",
+        link(_behind(view, ratings=("unrated",)), "Show them"),
     )
 
 
@@ -212,8 +207,9 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 stat(
                     f"Credits used in {name}",
                     formats.credits(totals.credits),
-                    *_compared(totals, before),
+                    *_compared(view, totals, before),
                     is_big=True,
+                    href=_behind(view),
                 )
             )
         with pace:
@@ -230,10 +226,10 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 alt=f"Credits summed over the days of {name}",
             )
     with right:
-        _tiles(totals, name)
+        _tiles(view, totals, name)
 
 
-def _compared(totals: MonthTotals, before: str) -> list[Child]:
+def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     """How the month stands beside the same days of the month before, and all of it."""
     previous, to_date = totals.previous_credits, totals.previous_credits_to_date
     if previous is None:
@@ -246,7 +242,12 @@ def _compared(totals: MonthTotals, before: str) -> list[Child]:
     ]
     if not totals.is_complete:
         lines.append(f"{formats.credits(to_date)} by then in {before}")
-    return [*lines, f"{formats.credits(previous)} in all of {before}"]
+    whole = f"{formats.credits(previous)} in all of {before}"
+    month_before = Selection(
+        previous_month(view.month), view.month, time_zone=view.account.time_zone
+    )
+    href = usage_link(view.account.account_id, UsageView(month_before))
+    return [*lines, tag("div", link(href, whole), class_="mh-foot")]
 
 
 def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
@@ -268,63 +269,76 @@ class Tile:
     key: str
     label: str
     value: str
-    detail: str
+    detail: Child
+    href: str
     help: str | None = None
 
 
-def _tiles(totals: MonthTotals, name: str) -> None:
-    """Four figures in two rows."""
-    first = _average(totals) if totals.is_complete else _projection(totals, name)
-    for pair in ((first, _cost(totals)), (_operations(totals), _tokens(totals))):
+def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
+    """Four figures in two rows, each leading to the usage behind it."""
+    by_day, by_model = _behind(view, (Dimension.DAY,)), _behind(view, (Dimension.MODEL,))
+    first = _average(totals, by_day) if totals.is_complete else _projection(totals, name, by_day)
+    failed = _behind(view, statuses=("error", "cancelled"))
+    for pair in (
+        (first, _cost(totals, by_model)),
+        (_operations(totals, _behind(view), failed), _tokens(totals, by_model)),
+    ):
         for column, tile in zip(st.columns(2, gap="small", wrap=False), pair, strict=True):
             with column, card(tile.key):
-                write(stat(tile.label, tile.value, tile.detail, help=tile.help))
+                write(stat(tile.label, tile.value, tile.detail, help=tile.help, href=tile.href))
 
 
-def _projection(totals: MonthTotals, name: str) -> Tile:
+def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
     rate = totals.credits / totals.elapsed_days if totals.elapsed_days else None
     return Tile(
         "projected",
         "Projected total",
         formats.credits(totals.projected_credits),
         f"at {formats.credits(rate)} a day",
+        href,
         f"A first projection of {name} by run rate: credits so far ÷ days elapsed × days in "
         "the month. It knows neither weekdays nor trend.",
     )
 
 
-def _average(totals: MonthTotals) -> Tile:
+def _average(totals: MonthTotals, href: str) -> Tile:
     return Tile(
         "average",
         "Credits a day",
         formats.credits(totals.credits / totals.days_in_month),
         f"over {totals.days_in_month} days, complete",
+        href,
     )
 
 
-def _cost(totals: MonthTotals) -> Tile:
+def _cost(totals: MonthTotals, href: str) -> Tile:
     unpriced = totals.unpriced_events
     return Tile(
         "cost",
         "Provider cost",
         formats.usd(totals.provider_cost_usd),
         f"{formats.number(unpriced)} unpriced" if unpriced else "at list prices",
+        href,
         "Tokens × the provider's list price at the time. Operations of models without a known "
         "price are counted as unpriced, not as 0.",
     )
 
 
-def _operations(totals: MonthTotals) -> Tile:
+def _operations(totals: MonthTotals, href: str, failed_href: str) -> Tile:
+    failed = (
+        f"{formats.number(totals.failed_events)} failed"
+        f" · {_rate(totals.failed_events, totals.events)}"
+    )
     return Tile(
         "operations",
         "Operations",
         formats.compact(totals.events),
-        f"{formats.number(totals.failed_events)} failed"
-        f" · {_rate(totals.failed_events, totals.events)}",
+        tag("div", link(failed_href, failed), class_="mh-foot") if totals.failed_events else failed,
+        href,
     )
 
 
-def _tokens(totals: MonthTotals) -> Tile:
+def _tokens(totals: MonthTotals, href: str) -> Tile:
     cost, tokens = totals.provider_cost_usd, totals.total_tokens
     return Tile(
         "tokens",
@@ -333,24 +347,17 @@ def _tokens(totals: MonthTotals) -> Tile:
         f"{formats.usd(cost * 1_000_000 / tokens)} a million"
         if cost and tokens
         else "no cost known",
+        href,
     )
 
 
 def _rate(part: int, whole: int) -> str:
-    from decimal import Decimal
-
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
-
-
-def _per_mtok(totals: MonthTotals) -> str:
-    if not totals.total_tokens or totals.provider_cost_usd is None:
-        return "in prompts and answers"
-    return f"{formats.usd(totals.provider_cost_usd * 1_000_000 / totals.total_tokens)} a million"
 
 
 def _trend(view: Overview, partial: date | None) -> None:
     rows = charts.trend_rows(view.days, view.month, partial)
-    spikes = sum(bool(row["mark"]) for row in rows)
+    spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["credits"] > row["base"] for row in rows)
     with card("trend"):
         write(
@@ -360,13 +367,47 @@ def _trend(view: Overview, partial: date | None) -> None:
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
                 if has_spikes
                 else None,
+                link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )
         )
-        st.altair_chart(
-            charts.trend_chart(rows, _palette()),
-            key="trend",
-            alt=f"Credits a day, {formats.plural(spikes, 'spike')} marked",
+        state = st.altair_chart(
+            charts.trend_chart(rows, view.month, _palette()),
+            key=f"trend-{st.session_state.get('trend-clicks', 0)}",
+            on_select="rerun",
+            alt=f"Credits a day, {formats.plural(len(spikes), 'spike')} marked",
         )
+        if spikes:
+            write(_spikes(view, spikes))
+    clicked = charts.clicked_day(state)
+    if clicked is not None:
+        # A new key, so that the chart has nothing selected when the reader comes back.
+        st.session_state["trend-clicks"] = st.session_state.get("trend-clicks", 0) + 1
+        parameters = {"account": view.account.account_id, **render_usage(_of_day(view, clicked))}
+        st.switch_page("views/usage.py", query_params=parameters)
+
+
+def _of_day(view: Overview, day: date) -> UsageView:
+    until = day + timedelta(days=1)
+    return UsageView(Selection(day, until, time_zone=view.account.time_zone))
+
+
+def _spikes(view: Overview, spikes: list[dict[str, Any]]) -> Html:
+    """The marked days as links, for whoever reads no chart."""
+    return tag(
+        "div",
+        tag("span", "Spikes"),
+        *(
+            link(
+                usage_link(
+                    view.account.account_id, _of_day(view, date.fromisoformat(spike["day"]))
+                ),
+                f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip(),
+                label=f"Usage of {spike['date']}, {spike['credits_text']} credits",
+            )
+            for spike in spikes[-8:]
+        ),
+        class_="mh-spikes",
+    )
 
 
 def _categories(view: Overview, totals: MonthTotals) -> None:
@@ -385,6 +426,7 @@ def _categories(view: Overview, totals: MonthTotals) -> None:
                         theme.category_colour(use.category),
                         f"{use.label}: {formats.credits(use.credits)} credits, "
                         f"{formats.plural(use.events, 'operation')}",
+                        _behind(view, categories=(use.category,)),
                     )
                     for use in view.categories
                 ]
@@ -435,7 +477,7 @@ def _model_row(use: ModelUse, view: Overview) -> list[Child]:
     else:
         cost = formats.DASH
     return [
-        named(name, detail, use.model),
+        named(name, detail, use.model, _behind(view, models=(use.model,))),
         formats.credits(use.credits),
         join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
         formats.credits(use.credits_per_mtok),
@@ -449,9 +491,12 @@ def _agents(view: Overview) -> None:
         write(
             heading(
                 "Top agents",
-                f"{TOP_AGENTS} of {count}"
-                if count > TOP_AGENTS
-                else formats.plural(count, "agent"),
+                link(
+                    _behind(view, (Dimension.AGENT,)),
+                    f"{TOP_AGENTS} of {count}"
+                    if count > TOP_AGENTS
+                    else formats.plural(count, "agent"),
+                ),
             )
         )
         write(
@@ -471,7 +516,11 @@ def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
     top = max(agent.share for agent in view.agents)
     failed = f" · {formats.number(use.failed_events)} failed" if use.failed_events else ""
     return [
-        named(use.agent_id, f"{formats.plural(use.events, 'operation')}{failed}"),
+        named(
+            use.agent_id,
+            f"{formats.plural(use.events, 'operation')}{failed}",
+            href=_behind(view, agents=(use.agent_id,)),
+        ),
         formats.credits(use.credits),
         join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
         sparkline(view.sparklines.get(use.agent_id, ()), "Credits a day over 30 days"),

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app import address
 from app.context import shared_reader
-from app.gate import Gate
+from app.gate import Account, Gate
 from app.markup import Child, Html, empty, join
 from warehouse.publication import Publication
 
 WATCH_SECONDS = 15
 
 
-def card(key: str) -> st.delta_generator.DeltaGenerator:
-    """A bordered card that fills its row; ``key`` names it for the style sheet."""
-    return st.container(border=True, height="stretch", key=f"card-{key}")
+def card(key: str, *, fills: bool = True) -> st.delta_generator.DeltaGenerator:
+    """A bordered card that ``fills`` its row; ``key`` names it for the style sheet."""
+    return st.container(border=True, height="stretch" if fills else "content", key=f"card-{key}")
 
 
 def row(key: str, *weights: float) -> Sequence[st.delta_generator.DeltaGenerator]:
@@ -26,6 +27,37 @@ def row(key: str, *weights: float) -> Sequence[st.delta_generator.DeltaGenerator
 def write(*parts: Child) -> None:
     """Put markup on the page."""
     st.html(join(parts))
+
+
+def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
+    """The account chooser, those with usage first; what the address asked for in vain."""
+    by_id = {account.account_id: account for account in accounts}
+    by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
+    chosen, missed = address.choose(
+        "account",
+        "Account",
+        [account.account_id for account in by_use],
+        lambda account_id: _label(by_id[account_id], accounts),
+    )
+    return by_id[chosen], missed
+
+
+def _label(account: Account, accounts: Sequence[Account]) -> str:
+    """An account's name, with its id where another has the same name."""
+    alike = sum(other.name == account.name for other in accounts)
+    return account.name if alike == 1 else f"{account.name} · {account.account_id}"
+
+
+def no_accounts() -> Html:
+    """What to do before there is any account."""
+    return empty(
+        "There are no accounts yet",
+        "Usage belongs to accounts. Declare one, or let a load declare those it finds:",
+        commands=(
+            "meterhouse accounts add acme --name 'Acme Robotics'",
+            "meterhouse load --create-accounts --source meterhouse usage.ndjson",
+        ),
+    )
 
 
 def nothing_published(gate: Gate) -> Html:

@@ -13,7 +13,11 @@ from tests.app.reporting_lake import make_lake
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"overview": "views/overview.py", "data health": "views/data_health.py"}
+PAGES = {
+    "overview": "views/overview.py",
+    "usage": "views/usage.py",
+    "data health": "views/data_health.py",
+}
 
 
 @pytest.fixture(scope="session")
@@ -52,17 +56,23 @@ def closed_connections() -> Iterator[None]:
 
 @pytest.fixture
 def open_page(published: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Opens a page of the app by name, with the parameters of its address, on a lake."""
+    """Opens a page of the app by name, with the parameters of its address, on a lake.
 
-    def opened(page: str = "overview", settings: Settings = published, **address: str) -> AppTest:
+    A trailing underscore of a parameter is dropped (``from_``); one with several values is a list.
+    """
+
+    def opened(
+        page: str = "overview", /, settings: Settings = published, **address: str | list[str]
+    ) -> AppTest:
         monkeypatch.setenv("METERHOUSE_HOME", str(settings.home))
         monkeypatch.setenv("METERHOUSE_DATA_PATH", settings.data_path)
         app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-        for key, value in address.items():
-            app.query_params[key] = value
-        app.run()
         if page != "overview":
-            app.switch_page(PAGES[page]).run()
+            app.run()
+            app.switch_page(PAGES[page])
+        for key, value in address.items():
+            app.query_params[key.rstrip("_")] = value
+        app.run()
         assert not app.exception, app.exception
         return app
 
@@ -70,7 +80,9 @@ def open_page(published: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 
 def text_of(app: AppTest) -> str:
-    """All markup of a page, without style sheets."""
+    """All markup of a page, without style sheets and the app's own script."""
     return "\n".join(
-        element.proto.body for element in app.get("html") if "<style>" not in element.proto.body
+        element.proto.body
+        for element in app.get("html")
+        if not element.proto.unsafe_allow_javascript and "<style>" not in element.proto.body
     )

@@ -1,15 +1,16 @@
 """The gate keeps accounts apart, whatever is asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pytest
 
 from app.gate import AccountQuestion, AccountReader, Gate, StaffQuestion, UnknownAccount
 from app.lake import LakeReader
-from app.queries import data_health, overview
+from app.queries import data_health, overview, usage
 from app.queries.overview import AGENT_DAYS, DAYS, MONTH, PENDING, gather_overview
-from tests.app.reporting_lake import RAW_LOAD_ID
+from tests.app.reporting_lake import HOSTILE, RAW_LOAD_ID
+from warehouse.usage.selection import Selection
 
 NOVEMBER = date(2026, 11, 1)
 
@@ -50,6 +51,9 @@ def test_an_account_that_is_not_there_cannot_be_entered(gate: Gate, account_id: 
         "rpt_overview_model",
         "rpt_overview_agent",
         "rpt_overview_agent_daily",
+        "rpt_usage_daily",
+        "rpt_usage_event",
+        "rpt_usage_event_detail",
     ],
 )
 def test_every_row_of_a_reporting_model_is_of_the_account_that_was_entered(gate: Gate, model: str):
@@ -62,6 +66,40 @@ def test_a_condition_that_is_always_true_does_not_reach_past_the_account(acme: A
     for where in ("true or true", "1 = 1 or account_id = 'tokyo'", "account_id = 'tokyo'"):
         owners = acme.ask(AccountQuestion("rpt_overview_month", Owner, where=where))
         assert {row.account_id for row in owners} <= {"acme"}
+
+
+def test_grouping_ordering_and_paging_come_after_the_account(acme: AccountReader):
+    question = AccountQuestion(
+        "rpt_usage_event",
+        Owner,
+        where="true or true",
+        group_by="account_id",
+        order="account_id",
+        limit=5,
+        offset=0,
+    )
+    assert acme.ask(question) == [Owner("acme")]
+    with pytest.raises(ValueError, match="invalid literal"):
+        acme.ask(replace(question, limit="1; select 1"))  # type: ignore[arg-type]
+
+
+def test_no_value_of_a_selection_reaches_another_account(gate: Gate):
+    first, until = date(2026, 11, 1), date(2026, 12, 1)
+    hostile = "x') or true or account_id in ('tokyo', 'mallory') --"
+    for selection in (
+        Selection(first, until),
+        Selection(first, until, agents=("honyaku", hostile)),
+        Selection(first, until, text=hostile),
+        Selection(first, until, tags=((hostile, hostile), ("team", HOSTILE))),
+        Selection(first, until, agents=tuple(f"agent {n}" for n in range(10_000))),
+    ):
+        condition = selection.of_events()
+        for account_id in ("acme", "tokyo"):
+            owners = gate.enter(account_id).ask(
+                AccountQuestion("rpt_usage_event", Owner, where=condition.sql),
+                **condition.parameters,
+            )
+            assert {row.account_id for row in owners} <= {account_id}
 
 
 def test_the_account_cannot_be_passed_as_a_parameter(acme: AccountReader):
@@ -122,17 +160,17 @@ def test_nothing_settled_can_be_asked_before_publishing(reader: LakeReader):
 def test_every_question_about_an_account_filters_by_it():
     questions = [
         value
-        for module in (overview, data_health)
+        for module in (overview, data_health, usage)
         for value in vars(module).values()
         if isinstance(value, AccountQuestion)
     ]
-    assert len(questions) >= 7
+    assert len(questions) >= 15
     for question in questions:
         assert "where account_id = $account_id" in question.sql()
 
 
 def test_settled_questions_of_the_staff_read_reporting_models_only():
-    for module in (overview, data_health):
+    for module in (overview, data_health, usage):
         for question in vars(module).values():
             if isinstance(question, StaffQuestion) and question.state == "published":
                 assert "from marts.main.rpt_" in question.sql()

@@ -1,6 +1,8 @@
 """The Overview shows what the lake holds, for whatever its address asks."""
 
-from html import escape
+import re
+from html import escape, unescape
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -71,6 +73,42 @@ def test_it_says_how_fresh_the_data_are_and_what_is_not_settled(open_page):
     assert "data as of 23 Nov 2026, 15:12 CET" in text
     assert "Settled · snapshot" in text
     assert "41 operations not settled yet · 2.05 credits logged" in text
+
+
+def _usage_links(text: str) -> list[dict[str, list[str]]]:
+    """The parameters of every link to the Usage page."""
+    return [parse_qs(unescape(query)) for query in re.findall(r'href="usage\?([^"]*)"', text)]
+
+
+def test_every_figure_leads_to_the_usage_behind_it(open_page):
+    links = _usage_links(text_of(open_page(account="acme", month="2026-10")))
+    month = {"account": ["acme"], "from": ["2026-10-01"], "to": ["2026-11-01"]}
+    for more in (
+        {},
+        {"group": ["day"]},
+        {"group": ["model"]},
+        {"group": ["agent"]},
+        {"status": ["error", "cancelled"]},
+        {"category": ["music"]},
+        {"model": ["house-blend-7b"]},
+        {"agent": ["invoice-reader"]},
+        {"from": ["2026-10-14"], "to": ["2026-10-15"]},
+        {"from": ["2026-09-01"], "to": ["2026-10-01"]},
+    ):
+        assert month | more in links, more
+    assert all(link["account"] == ["acme"] for link in links)
+
+
+def test_the_notice_of_unrated_usage_leads_to_it(open_page):
+    links = _usage_links(text_of(open_page(account="tokyo")))
+    assert any(link.get("rating") == ["unrated"] for link in links)
+
+
+def test_a_hostile_name_stays_one_value_of_a_link(open_page):
+    links = _usage_links(text_of(open_page(account="mallory")))
+    assert {HOSTILE, '" onmouseover="x()'} <= {
+        link["agent"][0] for link in links if "agent" in link
+    }
 
 
 def test_dates_come_without_a_time_of_midnight(open_page):

@@ -1,35 +1,73 @@
-"""Takes the pictures of the README from a running app.
+"""Takes the pictures of the README from a running app, and on request more to look at.
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
-overview-light.png, overview-dark.png, overview-phone.png, data-health-light.png and
-data-health-dark.png. Without an account the page's own choice is shown.
+overview, usage and data-health in light and dark, overview and usage for a phone too. Without an
+account the page's own choice is shown. With ``--all`` first, also what is opened, grouped or empty.
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.e2e.browser import Scheme, Visit, started_browser
 
 LARGEST_BYTES = 400 * 1024
-SHOTS: tuple[tuple[str, str, Scheme, tuple[int, int]], ...] = (
-    ("overview-light", "/", "light", (1440, 1240)),
-    ("overview-dark", "/", "dark", (1440, 1240)),
-    ("overview-phone", "/", "light", (390, 1500)),
-    ("data-health-light", "/data-health", "light", (1440, 1240)),
-    ("data-health-dark", "/data-health", "dark", (1440, 1240)),
+DESK, PHONE = (1440, 1240), (390, 1500)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: its name, the page, more of its address, and what to press before."""
+
+    name: str
+    page: str
+    scheme: Scheme = "light"
+    size: tuple[int, int] = DESK
+    more: str = ""
+    press: str | None = None
+
+
+SHOTS = (
+    Shot("overview-light", "/"),
+    Shot("overview-dark", "/", "dark"),
+    Shot("overview-phone", "/", size=PHONE),
+    Shot("usage-light", "/usage"),
+    Shot("usage-dark", "/usage", "dark"),
+    Shot("usage-phone", "/usage", size=PHONE),
+    Shot("data-health-light", "/data-health"),
+    Shot("data-health-dark", "/data-health", "dark"),
+)
+MORE = tuple(
+    Shot(f"{name}-{scheme}", "/usage", scheme, more=more, press=press)
+    for name, more, press in (
+        ("usage-grouped", "group=agent,model", None),
+        ("usage-days", "range=30d&group=day", None),
+        ("usage-event", "", "a.mh-time"),
+        ("usage-empty", "q=nothing-like-this", None),
+        ("usage-filters", "status=error&range=7d", "[data-testid=stPopover] >> text=Filters"),
+        ("usage-views", "range=7d", "[data-testid=stPopover] >> text=Views"),
+        ("usage-export", "range=7d", "[data-testid=stPopover] >> text=Export"),
+    )
+    for scheme in ("light", "dark")
 )
 
 
-def take(url: str, folder: Path, account: str | None = None, month: str | None = None) -> None:
-    """Write every picture into ``folder``. Raises ValueError when one is too large for a README."""
+def take(url: str, folder: Path, account: str | None, month: str | None, shots: tuple[Shot, ...]):
+    """Write pictures into ``folder``. Raises ValueError when one is too large for a README."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = urlencode({k: v for k, v in (("account", account), ("month", month)) if v})
     with started_browser() as browser:
-        for name, path, scheme, size in SHOTS:
-            address = f"{path}?{chosen}" if path == "/" and chosen else path
-            visit = Visit(browser, scheme=scheme, size=size).open(url.rstrip("/") + address)
-            file = folder / f"{name}.png"
+        for shot in shots:
+            asked = {"account": account, "month": month if shot.page == "/" else None}
+            chosen = urlencode({key: value for key, value in asked.items() if value})
+            query = "&".join(part for part in (chosen, shot.more) if part)
+            visit = Visit(browser, scheme=shot.scheme, size=shot.size)
+            visit.open(f"{url.rstrip('/')}{shot.page}?{query}")
+            if shot.press:
+                visit.page.locator(shot.press).first.click()
+                visit.page.wait_for_timeout(1_000)
+                visit.settle()
+            file = folder / f"{shot.name}.png"
             visit.page.screenshot(path=file)
             visit.page.close()
             if file.stat().st_size > LARGEST_BYTES:
@@ -38,4 +76,6 @@ def take(url: str, folder: Path, account: str | None = None, month: str | None =
 
 
 if __name__ == "__main__":
-    take(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:5])
+    given = [argument for argument in sys.argv[1:] if argument != "--all"]
+    wanted = SHOTS + MORE if "--all" in sys.argv else SHOTS
+    take(given[0], Path(given[1]), *[*given[2:4], None, None][:2], wanted)

@@ -1,13 +1,32 @@
 """Markup escapes what comes from data."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from app import charts, theme
-from app.markup import Bar, Column, Html, bars, named, sparkline, stat, table, tag, with_code
+from app.markup import (
+    Bar,
+    Chip,
+    Choice,
+    Column,
+    Html,
+    bars,
+    chips,
+    choices,
+    fields,
+    link,
+    named,
+    sparkline,
+    stat,
+    table,
+    tag,
+    with_code,
+)
 from app.queries.overview import Day
+from app.queries.usage import Point, added
 from ingest.tables import CATEGORIES
 
 HOSTILE = "<img src=x onerror=alert(1)> \" ' & $5"
@@ -25,6 +44,10 @@ def test_text_is_escaped_and_markup_is_not():
         table([Column(HOSTILE, help=HOSTILE)], [[HOSTILE]]),
         bars([Bar(HOSTILE, Decimal(1), HOSTILE, "red", HOSTILE)]),
         with_code(f"a `{HOSTILE}` b"),
+        link(f"usage?q={HOSTILE}", HOSTILE, label=HOSTILE),
+        choices(HOSTILE, [Choice(HOSTILE, HOSTILE)]),
+        chips([Chip(HOSTILE, HOSTILE, HOSTILE)], HOSTILE),
+        fields([(HOSTILE, HOSTILE)]),
     ],
 )
 def test_a_hostile_name_never_becomes_markup(markup):
@@ -84,8 +107,16 @@ def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
 
 
 def test_a_spike_of_the_month_before_is_split_but_not_marked():
-    (row,) = charts.trend_rows([_day(6, "27", is_spike=True, month=10)], date(2026, 11, 1), None)
+    (row,) = charts.trend_rows([_day(26, "27", is_spike=True, month=10)], date(2026, 11, 1), None)
     assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "")
+
+
+def test_the_trends_axis_is_the_whole_month_however_few_days_were_used():
+    month = date(2026, 11, 1)
+    axis = charts.trend_axis(month)
+    assert (axis[0], axis[-1], len(axis)) == (date(2026, 10, 17), date(2026, 11, 30), 45)
+    drawn = charts.trend_chart(charts.trend_rows([_day(7, "9")], month, None), month, theme.LIGHT)
+    assert len(drawn.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]) == 45
 
 
 def test_the_pace_sums_each_month_and_runs_on_to_the_projection():
@@ -107,9 +138,56 @@ def test_a_complete_month_has_no_projection():
 
 def test_charts_are_valid_with_and_without_spikes():
     month = date(2026, 11, 1)
-    spike_before = _day(9, "27", is_spike=True, month=10)
+    spike_before = _day(29, "27", is_spike=True, month=10)
     for days in ([_day(6, "27", is_spike=True), _day(7, "9")], [_day(7, "9")], [spike_before]):
         rows = charts.trend_rows(days, month, None)
-        assert charts.trend_chart(rows, theme.LIGHT).to_dict()["layer"]
+        assert charts.trend_chart(rows, month, theme.LIGHT).to_dict()["layer"]
         pace = charts.pace_rows(days, month, 30, Decimal(90))
         assert charts.pace_chart(pace, theme.DARK).to_dict()["layer"]
+
+
+def _points(count: int, credits: str = "2") -> list[Point]:
+    totals = replace(added([]), credits=Decimal(credits), events=4)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    return [Point(start + timedelta(days=ahead), totals) for ahead in range(count)]
+
+
+def _bars(points: list[Point], before: list[Point], **more) -> list[dict]:
+    options = {"is_hourly": False, "in_credits": True, "today": date(2030, 1, 1)} | more
+    return charts.usage_rows(points, before, **options)
+
+
+def test_a_selections_bars_stand_beside_the_period_before():
+    rows = _bars(_points(3), _points(2, "5"))
+    assert [(row["value"], row["before"]) for row in rows] == [(2, 5), (2, 5), (2, None)]
+    assert charts.usage_chart(rows, theme.LIGHT).to_dict()["layer"]
+
+
+def test_days_to_come_have_no_bar():
+    rows = _bars(_points(3), [], today=date(2026, 1, 2))
+    assert [row["value"] for row in rows] == [2, 2, None]
+    assert charts.usage_chart(rows, theme.DARK).to_dict()["layer"]
+
+
+def test_usage_without_credits_is_drawn_by_operations():
+    assert [row["value"] for row in _bars(_points(1, "0"), [], in_credits=False)] == [4]
+
+
+def test_years_are_drawn_by_months():
+    rows = _bars(_points(59 + 365), [])
+    assert [row["value"] for row in rows[:2]] == [62, 56]
+    assert rows[0]["label"] == "January 2026"
+
+
+@pytest.mark.parametrize(
+    ("state", "day"),
+    [
+        (None, None),
+        ({}, None),
+        ({"selection": {"clicked": []}}, None),
+        ({"selection": {"clicked": [{}]}}, None),
+        ({"selection": {"clicked": [{"day": "2026-11-06"}]}}, date(2026, 11, 6)),
+    ],
+)
+def test_the_clicked_bar_is_a_day(state, day):
+    assert charts.clicked_day(state) == day

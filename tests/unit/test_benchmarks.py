@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import usage
 from benchmarks.load import BARE, compare, ensure_file, first_lines, load_bare, spec_of
 from benchmarks.measuring import Run, alternated, machine, paired_ratio, run_process, summary
 from warehouse.settings import Settings
@@ -72,3 +73,29 @@ def test_a_small_comparison_runs_from_end_to_end(tmp_path: Path) -> None:
 
 def test_the_machine_is_named() -> None:
     assert {"processor", "cores", "memory_gib", "load_average", "duckdb"} <= set(machine())
+
+
+def test_the_questions_of_the_usage_log_take_turns_and_the_first_turn_is_not_counted() -> None:
+    asked: list[tuple[str, int]] = []
+    found = usage._timed(
+        {name: lambda number, _, name=name: asked.append((name, number)) for name in ("a", "b")}, 2
+    )
+    assert asked == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert {name: len(times) for name, times in found.items()} == {"a": 2, "b": 2}
+
+
+def test_every_question_is_about_another_month_within_the_sample() -> None:
+    asked = [usage.month_before(number) for number in range(24)]
+    assert len(set(asked)) == 24
+    assert {selection.days for selection in asked} == {usage.DAYS}
+    start = usage.spec_of(1).start.date()
+    assert all(start <= selection.previous().first for selection in asked)
+
+
+def test_quantiles_are_nearest_ranks_in_milliseconds() -> None:
+    times = [(number / 1000, number / 2000) for number in range(1, 21)]
+    assert usage.quantiles(times) == {
+        "p50_ms": pytest.approx(10.5),
+        "p95_ms": pytest.approx(19),
+        "cpu_ms": pytest.approx(5.25),
+    }

@@ -70,7 +70,7 @@ def export_usage(
     unknown account, before the first publication, and when the file cannot be written.
     """
     lean = settings.model_copy(update={"memory": EXPORT_MEMORY, "threads": 1})
-    connection, publication = reading_published(lean, publication)
+    connection, publication = reading_published(lean, publication, is_kept=True)
     with (
         closing(connection),
         lease(
@@ -239,5 +239,5 @@ def _whole_file(target: Path) -> Iterator[Path]:
 
 
 def _safe(text: str) -> str:
-    """A part of a name: what is neither letter nor digit becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text)[:40].strip("-.")
+    """A part of a name: what is no letter or digit becomes a dash, but for a dot between them."""
+    return re.sub(r"(\.(?![A-Za-z0-9])|[^A-Za-z0-9.])+", "-", text)[:40].strip("-.")

@@ -6,6 +6,7 @@
         incremental_strategy='replace_days',
         on_schema_change='fail',
         partitioned_by='usage_date_utc',
+        sorted_by=['account_id', 'occurred_at'],
     )
 }}
 

@@ -1,0 +1,30 @@
+// Links between our own pages change the address and run the page, as the browser's back button
+// does, instead of loading the whole app again. They are ordinary links all the same: a new tab,
+// the keyboard and copying the address work, and without this script they load the page.
+(() => {
+    if (window.meterhouseLinks) return;
+    window.meterhouseLinks = true;
+
+    // Streamlit declares the theme's colour scheme on the app, and draws popovers outside of it.
+    const spreadScheme = () => {
+        const app = document.querySelector(".stApp");
+        if (app) document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
+    };
+    spreadScheme();
+    for (const kind of ["click", "keydown"]) document.addEventListener(kind, spreadScheme, true);
+
+    document.addEventListener("click", (event) => {
+        const other = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey;
+        const link = event.target.closest?.("a.mh-to");
+        if (!link || other || event.altKey || event.defaultPrevented) return;
+        if (link.origin !== window.location.origin) return;
+        event.preventDefault();
+        if (link.href === window.location.href) return;
+        const isOtherPage = link.pathname !== window.location.pathname;
+        window.history.pushState({}, "", link.href);
+        window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+        if (isOtherPage || link.classList.contains("mh-up")) {
+            document.querySelector("[data-testid='stMain']")?.scrollTo({ top: 0 });
+        }
+    });
+})();
