@@ -22,7 +22,7 @@ check: $(VENV)/development ## Lint, types, SQL style, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar $(SQL_FILES)
+	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 $(SQL_FILES)
 
 format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/ruff check --fix .

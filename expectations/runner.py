@@ -63,7 +63,12 @@ class PreparedRunner:
         days: Sequence[date] | None = None,
         everything: bool = False,
     ) -> list[CheckResult]:
-        """Check one state, once; see ``run_in_process_of_its_own``."""
+        """Check the state of both lakes at these snapshots, up to batch ``raw_load_id``; once.
+
+        ``days`` are the UTC days to check, None those the refresh noted as touched; ``everything``
+        checks all. Returns a result a check in the order of ``expectations.catalogue.CHECKS``.
+        Raises MeterhouseError when the checks could not run, which is not the same as failing.
+        """
         self.start()
         assert self._child is not None
         request = {
@@ -93,31 +98,6 @@ class PreparedRunner:
             if pipe and not pipe.closed:
                 pipe.close()
         child.wait()
-
-
-def run_in_process_of_its_own(
-    settings: Settings,
-    *,
-    marts_snapshot: int,
-    raw_snapshot: int,
-    raw_load_id: int,
-    days: Sequence[date] | None = None,
-    everything: bool = False,
-) -> list[CheckResult]:
-    """Check the state of both lakes at these snapshots, up to batch ``raw_load_id``.
-
-    ``days`` are the UTC days to check, None those the refresh noted as touched; ``everything``
-    checks all. Returns a result a check in the order of ``expectations.catalogue.CHECKS``.
-    Raises MeterhouseError when the checks could not run, which is not the same as failing.
-    """
-    with PreparedRunner(settings) as runner:
-        return runner.run(
-            marts_snapshot=marts_snapshot,
-            raw_snapshot=raw_snapshot,
-            raw_load_id=raw_load_id,
-            days=days,
-            everything=everything,
-        )
 
 
 def _last_line(text: str) -> str:

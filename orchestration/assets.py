@@ -1,23 +1,25 @@
 """The Dagster assets: raw tables, dbt models, checks, the published pointer."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
 from expectations.catalogue import CHECKS
+from expectations.runner import PreparedRunner
 from ingest.load import LoadReport
 from ingest.tables import TABLES
 from orchestration.dbt_project import Translator, environment
 from orchestration.loading import Loaded, load_files, load_landing
 from orchestration.refreshing import (
+    DBT_ARGUMENTS,
     RefreshPlan,
     check_build,
-    dbt_arguments,
     dbt_check_results,
     dbt_environment,
     failure_text,
@@ -28,6 +30,7 @@ from orchestration.refreshing import (
     publish_build,
     read_run_results,
 )
+from orchestration.resources import Dbt
 from warehouse.locks import writer_lock
 from warehouse.settings import load_settings
 
@@ -125,9 +128,7 @@ def dbt_models(project: DbtProject) -> dg.AssetsDefinition:
         pool=MARTS_POOL,
         name="dbt_models",
     )
-    def models(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, config: RefreshConfig
-    ) -> Iterator[Any]:
+    def models(context: dg.AssetExecutionContext, dbt: Dbt, config: RefreshConfig) -> Iterator[Any]:
         settings = load_settings()
         from_day, to_day = requested_days(context) or (None, None)
         plan = plan_refresh(
@@ -139,14 +140,17 @@ def dbt_models(project: DbtProject) -> dg.AssetsDefinition:
     return models
 
 
-def _build(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, plan: RefreshPlan
-) -> Iterator[Any]:
+def _build(context: dg.AssetExecutionContext, dbt: Dbt, plan: RefreshPlan) -> Iterator[Any]:
     settings = load_settings()
+    # What dbt leaves behind (its log, compiled SQL) lies there until the next build.
+    target = settings.home / "dbt"
+    shutil.rmtree(target, ignore_errors=True)
     with environment(settings.environment() | dbt_environment(plan)):
-        invocation = dbt.cli(dbt_arguments(plan), context=context, raise_on_error=False)
+        invocation = dbt.cli(
+            DBT_ARGUMENTS, context=context, raise_on_error=False, target_path=target
+        )
         yield from invocation.stream()
-    results = dbt_check_results(read_run_results(invocation.target_path))
+    results = dbt_check_results(read_run_results(target))
     failed = [(r.check_name, r.message) for r in results if r.is_blocking]
     if not invocation.is_successful():
         note_checks(settings, results, raw_load_id=plan.raw_load_id)
@@ -195,9 +199,13 @@ def expectation_checks() -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name="expectations", specs=specs, pool=MARTS_POOL)
-    def expectations(config: RefreshConfig) -> Iterator[dg.AssetCheckResult]:
+    def expectations(
+        config: RefreshConfig, checker: dg.ResourceParam[PreparedRunner]
+    ) -> Iterator[dg.AssetCheckResult]:
         settings = load_settings()
-        for result in check_build(settings, newest_build(settings), full_checks=config.full_checks):
+        for result in check_build(
+            settings, newest_build(settings), checker, full_checks=config.full_checks
+        ):
             is_error = result.severity == "error"
             yield dg.AssetCheckResult(
                 passed=result.is_passed,

@@ -21,8 +21,8 @@ from warehouse.publication import read_pointer
 from warehouse.settings import Settings, load_settings
 from warehouse.upkeep import tidy
 
-LANDING_SECONDS = 10
-REFRESH_SECONDS = 15
+LANDING_SECONDS = 5
+REFRESH_SECONDS = 5
 
 _RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
 

@@ -1,7 +1,6 @@
 """The code location that workspace.yaml names: everything Dagster runs."""
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from orchestration.assets import (
     build_asset,
@@ -23,6 +22,7 @@ from orchestration.automation import (
     upkeep_job,
 )
 from orchestration.dbt_project import DBT, dbt_project
+from orchestration.resources import Dbt, checker
 
 
 @dg.definitions
@@ -36,6 +36,9 @@ def definitions() -> dg.Definitions:
         jobs=[load_job, refresh_job, settle_job, upkeep_job],
         schedules=[hourly_load, nightly_full_checks, nightly_upkeep, settle_purchases],
         sensors=[landing_sensor, refresh_sensor],
-        resources={"dbt": DbtCliResource(project_dir=project, dbt_executable=str(DBT))},
+        resources={
+            "dbt": Dbt(project_dir=str(project.project_dir), dbt_executable=str(DBT)),
+            "checker": checker,
+        },
         executor=dg.in_process_executor,
     )

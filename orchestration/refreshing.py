@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from expectations.runner import run_in_process_of_its_own
+from expectations.runner import PreparedRunner
 from warehouse.errors import MeterhouseError
 from warehouse.lake import (
     RAW_SNAPSHOT,
@@ -108,27 +108,22 @@ def touched_range(settings: Settings) -> tuple[date, date] | None:
     return (row[0], row[1]) if row and row[0] else None
 
 
-def dbt_arguments(plan: RefreshPlan) -> list[str]:
-    """The arguments of the dbt process that builds and tests ``plan``."""
-    variables: dict[str, Any] = {"raw_load_id": plan.raw_load_id}
-    if plan.from_day and plan.to_day:
-        variables |= {"from_day": plan.from_day.isoformat(), "to_day": plan.to_day.isoformat()}
-    if plan.full_checks:
-        variables["full_checks"] = True
-    return [
-        "build",
-        "--exclude-resource-type",
-        "unit_test",
-        "--target",
-        "refresh",
-        "--vars",
-        json.dumps(variables),
-    ]
+DBT_ARGUMENTS = ("build", "--exclude-resource-type", "unit_test")
+"""The arguments of the dbt process of a refresh. They are always the same, as other ones would
+make dbt parse the project anew; what differs comes by the environment.
+"""
 
 
 def dbt_environment(plan: RefreshPlan) -> dict[str, str]:
-    """Variables for the dbt process, whose parent holds the builder's lock for it."""
-    return {RAW_SNAPSHOT: str(plan.raw_snapshot), HELD_BY_PARENT: "marts"}
+    """Variables for the dbt process of ``plan``, whose parent holds the builder's lock for it."""
+    return {
+        RAW_SNAPSHOT: str(plan.raw_snapshot),
+        HELD_BY_PARENT: "marts",
+        "METERHOUSE_RAW_LOAD_ID": str(plan.raw_load_id),
+        "METERHOUSE_FROM_DAY": plan.from_day.isoformat() if plan.from_day else "",
+        "METERHOUSE_TO_DAY": plan.to_day.isoformat() if plan.to_day else "",
+        "METERHOUSE_FULL_CHECKS": "true" if plan.full_checks else "",
+    }
 
 
 def dbt_check_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
@@ -197,10 +192,11 @@ def newest_build(settings: Settings) -> Build:
     raise MeterhouseError("nothing was built yet: run `meterhouse refresh`")
 
 
-def check_build(settings: Settings, build: Build, *, full_checks: bool) -> list[CheckResult]:
+def check_build(
+    settings: Settings, build: Build, runner: PreparedRunner, *, full_checks: bool
+) -> list[CheckResult]:
     """Run the expectations on a build, in their own process, and store the results."""
-    results = run_in_process_of_its_own(
-        settings,
+    results = runner.run(
         marts_snapshot=build.marts_snapshot,
         raw_snapshot=build.raw_snapshot,
         raw_load_id=build.raw_load_id,

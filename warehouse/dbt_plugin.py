@@ -61,9 +61,9 @@ class Plugin(BasePlugin):
         held = ExitStack()
         try:
             held.enter_context(writer_lock(settings, "marts"))
+            prepare_engine(conn, settings)
             with writing(settings, "marts") as connection:
                 ensure_meta_tables(connection)
-            prepare_engine(conn, settings)
             pinned = os.environ.get(RAW_SNAPSHOT)
             attach(conn, settings, "raw", snapshot=int(pinned) if pinned else None)
             attach(conn, settings, "marts", read_only=False)

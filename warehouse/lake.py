@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import MeterhouseError
-from warehouse.extensions import load_extension
+from warehouse.extensions import are_checked, load_extension
 from warehouse.locks import Lake, writer_lock
 from warehouse.postgres import connect_catalog
 from warehouse.settings import Settings
@@ -33,6 +33,8 @@ def engine_config(settings: Settings) -> dict[str, str | bool | int | float | li
         "memory_limit": settings.memory,
         "temp_directory": str(settings.home / "tmp"),
     }
+    if are_checked(_extensions(settings)):
+        config["allow_unsigned_extensions"] = "true"
     if settings.threads:
         config["threads"] = settings.threads
     return config
@@ -48,8 +50,13 @@ def open_engine(settings: Settings) -> Connection:
 def prepare_engine(connection: Connection, settings: Settings) -> None:
     """Set the engine to UTC and load what attaching the lakes needs."""
     connection.execute("set timezone = 'UTC'")
-    load_extension(connection, "ducklake")
-    load_extension(connection, "postgres_scanner" if settings.catalog_url else "sqlite_scanner")
+    for name in _extensions(settings):
+        load_extension(connection, name)
+
+
+def _extensions(settings: Settings) -> tuple[str, str]:
+    """What attaching the lakes needs."""
+    return "ducklake", "postgres_scanner" if settings.catalog_url else "sqlite_scanner"
 
 
 def metadata_schema(settings: Settings, lake: Lake) -> str:

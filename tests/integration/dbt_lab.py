@@ -1,16 +1,20 @@
 """A lake filled by hand and dbt run in this process: what the tests of the dbt project stand on."""
 
-import os
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from ingest.tables import ensure_tables
+from orchestration.dbt_project import environment
 from warehouse.lake import Connection, current_snapshot, reading_head, writing
 from warehouse.publication import publish
 from warehouse.settings import ROOT, Settings
@@ -110,28 +114,30 @@ class Lab:
             connection.execute("commit")
         return load_id
 
-    def dbt(self, *arguments: str, succeeds: bool = True, **variables: Any) -> dbtRunnerResult:
-        """Run dbt in this process, from the project's root, on this home."""
-        with self._environment():
-            extra = ["--vars", str(variables)] if variables else []
+    def dbt(self, *arguments: str, succeeds: bool = True, **asked: object) -> dbtRunnerResult:
+        """Run dbt in this process, from the project's root, on this home.
+
+        ``asked`` is what the macro ``asked_for`` finds. The project is parsed once for all labs.
+        """
+        with self._environment(asked):
             result = dbtRunner().invoke(
                 [
-                    *arguments,
-                    *extra,
+                    arguments[0],
                     "--project-dir", str(ROOT),
                     "--profiles-dir", str(ROOT),
-                    "--target-path", str(self.home / "target"),
+                    "--target-path", str(_target()),
                     "--log-level-file", "none",
                     "--quiet",
+                    *arguments[1:],
                 ]
             )  # fmt: skip
         if succeeds:
             assert result.success, result.exception or failures(result)
         return result
 
-    def build(self, **variables: Any) -> dbtRunnerResult:
+    def build(self, **asked: object) -> dbtRunnerResult:
         """Build and test everything but the unit tests, as a refresh does."""
-        return self.dbt("build", "--exclude-resource-type", "unit_test", **variables)
+        return self.dbt("build", "--exclude-resource-type", "unit_test", **asked)
 
     def publish(self, load_id: int) -> None:
         """Move the published pointer to the newest marts, as holding batches up to ``load_id``."""
@@ -168,19 +174,18 @@ class Lab:
             return connection.execute(sql).fetchall()
 
     @contextmanager
-    def _environment(self) -> Iterator[None]:
-        before = os.environ.get("METERHOUSE_HOME")
-        os.environ["METERHOUSE_HOME"] = str(self.home)
-        folder = Path.cwd()
-        os.chdir(ROOT)
-        try:
+    def _environment(self, asked: Mapping[str, object]) -> Iterator[None]:
+        variables = {f"METERHOUSE_{name.upper()}": str(value) for name, value in asked.items()}
+        with environment({"METERHOUSE_HOME": str(self.home), **variables}), chdir(ROOT):
             yield
-        finally:
-            os.chdir(folder)
-            if before is None:
-                del os.environ["METERHOUSE_HOME"]
-            else:
-                os.environ["METERHOUSE_HOME"] = before
+
+
+@cache
+def _target() -> Path:
+    """Where dbt keeps the project it parsed, for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="meterhouse-target-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def failures(result: dbtRunnerResult) -> str:

@@ -1,6 +1,6 @@
 """What a refresh rebuilds, and that nothing of what was corrected stays behind."""
 
-import shutil
+import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -333,9 +333,20 @@ def test_the_money_rules_hold(lab: Lab) -> None:
 
 
 def test_the_project_is_read_without_any_lake(tmp_path: Path) -> None:
-    shutil.rmtree(tmp_path / "target", ignore_errors=True)
     Lab(tmp_path).dbt("parse", "--no-partial-parse")
     assert not (tmp_path / "marts.sqlite").exists()
+
+
+def test_neither_the_home_nor_what_is_asked_for_makes_dbt_parse_the_project_anew(
+    tmp_path: Path,
+) -> None:
+    target = ("--target-path", str(tmp_path / "target"))
+    Lab(tmp_path / "one").dbt("parse", *target, raw_load_id=1)
+    Lab(tmp_path / "other").dbt(
+        "parse", *target, raw_load_id=2, from_day="2026-01-01", full_checks=True
+    )
+    projects = json.loads((tmp_path / "target/perf_info.json").read_text())["projects"]
+    assert sum(project["parsed_path_count"] for project in projects) == 0
 
 
 def test_dbt_lets_go_of_the_lakes_when_it_is_done(lab: Lab) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_dbt import DbtCliResource
 
 from expectations.catalogue import CHECKS
 from ingest.landing import WaitingFile
@@ -12,6 +13,7 @@ from ingest.tables import TABLES
 from orchestration.automation import landing_key
 from orchestration.dbt_project import is_stale
 from orchestration.definitions import definitions
+from orchestration.resources import Dbt
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,11 @@ def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) 
         "landing_sensor",
         "refresh_sensor",
     }
+
+
+def test_dagsters_dbt_still_has_what_we_cut_out_of_it() -> None:
+    for name in ("_cli_version", "_initialize_dbt_core_adapter"):
+        assert name in vars(Dbt) and hasattr(DbtCliResource, name)
 
 
 def test_a_landing_file_that_changed_asks_for_a_new_run(tmp_path: Path) -> None:

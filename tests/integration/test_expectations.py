@@ -10,7 +10,7 @@ import pytest
 from small_lake import RAW_LOAD_ID, build_published, settings_at
 
 from expectations.catalogue import CHECKS
-from expectations.runner import PreparedRunner, run_in_process_of_its_own
+from expectations.runner import PreparedRunner
 from expectations.tables import statements
 from warehouse.errors import MeterhouseError
 from warehouse.lake import Connection, attach, open_engine, writing
@@ -280,10 +280,9 @@ def test_the_child_prints_json_alone_on_standard_output(
 def test_checks_that_cannot_run_raise_instead_of_passing(
     settings: Settings, published: Publication
 ) -> None:
-    with pytest.raises(MeterhouseError, match="could not run.*snapshot 999"):
-        run_in_process_of_its_own(
-            settings, marts_snapshot=999, raw_snapshot=published.raw_snapshot, raw_load_id=3
-        )
+    with PreparedRunner(settings) as runner:
+        with pytest.raises(MeterhouseError, match="could not run.*snapshot 999"):
+            runner.run(marts_snapshot=999, raw_snapshot=published.raw_snapshot, raw_load_id=3)
 
 
 def test_a_runner_that_was_never_asked_ends_its_child(settings: Settings) -> None:

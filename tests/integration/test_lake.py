@@ -277,6 +277,20 @@ def test_a_published_state_of_before_can_be_read_again(settings: Settings) -> No
     connection.close()
 
 
+def test_the_signatures_of_the_extensions_are_checked_once_a_process() -> None:
+    asked = (
+        "from pathlib import Path; from warehouse.lake import open_engine;"
+        "from warehouse.settings import Settings; settings = Settings(home=Path('none'));"
+        "print([open_engine(settings).execute("
+        "\"select current_setting('allow_unsigned_extensions')\").fetchone()[0]"
+        " for _ in range(2)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[False, True]"
+
+
 def test_no_extension_is_ever_downloaded(settings: Settings) -> None:
     connection = open_engine(settings)
     with pytest.raises(duckdb.Error):

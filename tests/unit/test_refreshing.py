@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.refreshing import (
+    DBT_ARGUMENTS,
     RefreshPlan,
-    dbt_arguments,
     dbt_check_results,
     dbt_environment,
     failure_text,
@@ -19,35 +19,30 @@ from warehouse.settings import Settings
 PLAN = RefreshPlan(raw_snapshot=12, raw_load_id=5)
 
 
-def test_a_refresh_builds_without_unit_tests_up_to_its_batch() -> None:
-    assert dbt_arguments(PLAN) == [
-        "build",
-        "--exclude-resource-type",
-        "unit_test",
-        "--target",
-        "refresh",
-        "--vars",
-        '{"raw_load_id": 5}',
-    ]
+def test_a_refresh_builds_without_unit_tests() -> None:
+    assert DBT_ARGUMENTS == ("build", "--exclude-resource-type", "unit_test")
 
 
-def test_a_backfill_names_its_days_half_open() -> None:
-    plan = RefreshPlan(12, 5, date(2026, 1, 1), date(2026, 2, 1))
-    assert dbt_arguments(plan)[-1] == (
-        '{"raw_load_id": 5, "from_day": "2026-01-01", "to_day": "2026-02-01"}'
-    )
-
-
-def test_the_nightly_run_checks_all_history() -> None:
-    plan = RefreshPlan(12, 5, full_checks=True)
-    assert dbt_arguments(plan)[-1] == '{"raw_load_id": 5, "full_checks": true}'
-
-
-def test_dbt_reads_raw_at_the_pinned_snapshot_under_its_parents_lock() -> None:
+def test_dbt_reads_raw_at_the_pinned_snapshot_and_batch_under_its_parents_lock() -> None:
     assert dbt_environment(PLAN) == {
         "METERHOUSE_RAW_SNAPSHOT": "12",
         "METERHOUSE_LOCK_HELD": "marts",
+        "METERHOUSE_RAW_LOAD_ID": "5",
+        "METERHOUSE_FROM_DAY": "",
+        "METERHOUSE_TO_DAY": "",
+        "METERHOUSE_FULL_CHECKS": "",
     }
+
+
+def test_a_backfill_names_its_days_half_open() -> None:
+    asked = dbt_environment(RefreshPlan(12, 5, date(2026, 1, 1), date(2026, 2, 1)))
+    assert asked["METERHOUSE_FROM_DAY"] == "2026-01-01"
+    assert asked["METERHOUSE_TO_DAY"] == "2026-02-01"
+
+
+def test_the_nightly_run_checks_all_history() -> None:
+    asked = dbt_environment(RefreshPlan(12, 5, full_checks=True))
+    assert asked["METERHOUSE_FULL_CHECKS"] == "true"
 
 
 def test_failed_tests_and_models_become_failed_checks() -> None:

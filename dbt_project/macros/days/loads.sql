@@ -1,9 +1,10 @@
-{# A predicate that keeps the batches this run may read: up to the variable raw_load_id. #}
+{# A predicate that keeps the batches this run may read: up to the one it was asked for. #}
 {% macro is_within_loads(column) -%}
-    {%- if var('raw_load_id') | string == 'all' -%}
-        1 = 1
+    {%- set raw_load_id = asked_for('raw_load_id') -%}
+    {%- if raw_load_id -%}
+        {{ column }} <= {{ raw_load_id | int }}
     {%- else -%}
-        {{ column }} <= {{ var('raw_load_id') | int }}
+        1 = 1
     {%- endif -%}
 {%- endmacro %}
 

@@ -93,10 +93,10 @@
 {%- endmacro %}
 
 
-{# A predicate for data tests: touched days in a refresh, all history when full_checks is set. #}
+{# A predicate for data tests: touched days in a refresh, all history when full checks are asked for. #}
 {% macro is_checked_day(column) -%}
     {%- set days = touched_days() -%}
-    {%- if var('full_checks') or is_rebuilding_everything() -%}
+    {%- if asked_for('full_checks') or is_rebuilding_everything() -%}
         1 = 1
     {%- else -%}
         {{ is_one_of_days(column, days) }}
@@ -106,11 +106,11 @@
 
 {#
     A predicate for data tests that may have no day column: without one every row is looked at,
-    and with `nightly` only when full_checks is set.
+    and with `nightly` only when full checks are asked for.
 #}
 {% macro is_checked(day_column=none, nightly=false) -%}
     {%- set touched = ref('int_usage_touched_days') -%}
-    {%- if nightly and not var('full_checks') -%}
+    {%- if nightly and not asked_for('full_checks') -%}
         1 = 0
     {%- elif day_column -%}
         {{ is_checked_day(day_column) }}

@@ -6,6 +6,7 @@
 
 {%- set published = published_load_id() %}
 {%- set kinds = changes_found() %}
+{%- set from_day, to_day = asked_for('from_day'), asked_for('to_day') %}
 
 with
 
@@ -93,10 +94,10 @@ event_days as (
             1 = 1
         {% else %}
             events.load_id > {{ published }}
-            {% if var('from_day') or var('to_day') %}
+            {% if from_day or to_day %}
                 or (
-                    events.usage_date_utc >= date '{{ var("from_day") or "0001-01-01" }}'
-                    and events.usage_date_utc < date '{{ var("to_day") or "9999-12-31" }}'
+                    events.usage_date_utc >= date '{{ from_day or "0001-01-01" }}'
+                    and events.usage_date_utc < date '{{ to_day or "9999-12-31" }}'
                 )
             {% endif %}
             {% if 'time_zone' in kinds %}
