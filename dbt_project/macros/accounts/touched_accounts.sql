@@ -50,7 +50,7 @@
 {# The same for data tests; all accounts when full_checks is set. #}
 {% macro is_checked_account(column) -%}
     {%- set accounts = listed_accounts() -%}
-    {%- if var('full_checks') or is_rebuilding_every_account() -%}
+    {%- if asked_for('full_checks') or is_rebuilding_every_account() -%}
         1 = 1
     {%- else -%}
         {{ is_one_of_accounts(column, accounts) }}

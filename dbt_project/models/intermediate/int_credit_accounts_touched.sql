@@ -120,7 +120,7 @@ accounts as (
             supersessions.load_id > {{ published }}
             and {{ is_touched_day('events.usage_date_utc') }}
 
-        {% if var('from_day') or var('to_day') %}
+        {% if asked_for('from_day') or asked_for('to_day') %}
             union distinct
 
             select account_id
