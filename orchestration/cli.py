@@ -14,6 +14,7 @@ from orchestration.commands.refresh import refresh
 from orchestration.commands.sample import sample
 from orchestration.commands.status import doctor, status, upkeep
 from orchestration.commands.up import up
+from orchestration.commands.watch import watch
 from warehouse.errors import MeterhouseError
 
 
@@ -37,6 +38,7 @@ for command in (
     status,
     up,
     upkeep,
+    watch,
 ):
     meterhouse.add_command(command)
 
