@@ -149,7 +149,7 @@ class _Chunk:
                 self._open = self._open + used - paid
         columns = list(zip(*self._found, strict=True)) or [()] * 7
         whole = self._left.dtype
-        kinds = (np.int64, np.int64, np.int64, bool, whole, whole, whole)
+        kinds: tuple[Any, ...] = (np.int64, np.int64, np.int64, bool, whole, whole, whole)
         return Takes(
             *(
                 np.concatenate(column).astype(kind) if column else np.empty(0, kind)
@@ -187,13 +187,14 @@ class _Chunk:
             )
         )
         self._left = self._left - taken
-        return taken.sum(axis=1)
+        paid: Array = taken.sum(axis=1)
+        return paid
 
 
 def _matrix(ragged: Ragged, accounts: Array, kind: type, padding: int = 0) -> Array:
     """The numbers of some accounts, one row each, padded to the longest."""
     lengths = ragged.lengths[accounts]
-    found = np.full((len(accounts), int(lengths.max(initial=0))), padding, kind)
+    found: Array = np.full((len(accounts), int(lengths.max(initial=0))), padding, kind)
     columns = np.arange(found.shape[1])
     is_there = columns[None, :] < lengths[:, None]
     places = (ragged.offsets[:-1][accounts][:, None] + columns[None, :])[is_there]

@@ -180,10 +180,16 @@ def find_offer(connection: sa.Connection, offer_id: int, moment: datetime) -> Of
 
 
 SAMPLE_PRICES = {
-    "USD": (2_000, 9_000, 32_000),
+    "AUD": (3_000, 13_500, 48_000),
+    "BRL": (10_900, 49_000, 175_000),
+    "CAD": (2_700, 12_000, 43_000),
     "EUR": (1_900, 8_500, 30_000),
     "GBP": (1_600, 7_200, 26_000),
+    "INR": (169_000, 759_000, 2_690_000),
     "JPY": (3_000, 13_500, 48_000),
+    "NPR": (269_000, 1_199_000, 4_290_000),
+    "NZD": (3_300, 14_900, 53_000),
+    "USD": (2_000, 9_000, 32_000),
 }
 """Prices of the sample's three packages in minor units, by currency."""
 

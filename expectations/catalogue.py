@@ -1,6 +1,14 @@
 """All checks, without the engine that evaluates them."""
 
-from expectations import conservation, daily_sums, facts, loads, raw_events, trends
+from expectations import (
+    conservation,
+    credit_ledger,
+    daily_sums,
+    facts,
+    loads,
+    raw_events,
+    trends,
+)
 from expectations.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -9,5 +17,6 @@ CHECKS: tuple[Check, ...] = (
     *facts.CHECKS,
     *daily_sums.CHECKS,
     *conservation.CHECKS,
+    *credit_ledger.CHECKS,
     *trends.CHECKS,
 )

@@ -86,10 +86,8 @@ class SourceSpec(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _zone_is_known(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(
-                f"{zone!r} is no IANA time zone{_suggestion(zone, available_timezones())}"
-            )
+        if zone not in _zones():
+            raise ValueError(f"{zone!r} is no IANA time zone{_suggestion(zone, _zones())}")
         return zone
 
     @field_validator("fields", "defaults")

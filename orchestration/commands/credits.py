@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,13 +19,27 @@ from billing.grants import DEFAULT_PRIORITY, Granted, adjust, grant, list_lots, 
 from billing.lots import Lot, LotState, spent_of
 from billing.money import from_minor, shown, to_minor
 from billing.packages import Offer, add_offer, list_offers, make_offer, withdraw_offer
+from billing.position import CreditPosition, credit_position
 from billing.purchases import Purchase, purchase_history
 from billing.reversals import refund_lot
 from billing.settling import Settled, settle_pending
 from billing.store import Store, open_store
-from billing.usage_sums import LakeUsage
+from billing.usage_sums import LakeUsage, open_lake
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
+
+LEDGER = (
+    "posted_date",
+    "posting_kind",
+    "ledger_account",
+    "lot_id",
+    "credits",
+    "amount_minor",
+    "currency",
+    "usage_date",
+    "posted_at",
+)
+"""Columns of the ledger that are shown."""
 
 _NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
 """Lets ``-5`` reach the amount, whose error says what to do instead."""
@@ -180,11 +194,12 @@ def lots_(account_id: str, as_json: bool) -> None:
         return
     table = Table(header_style="bold")
     for column in ("lot", "kind"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("credits", "spent", "left"):
-        table.add_column(column, justify="right")
-    for column in ("from", "until", "reason"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("from", "until"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("reason", overflow="fold")
     for lot in found:
         state = states[lot.grant_id]
         ends = lot.ends_at
@@ -197,6 +212,74 @@ def lots_(account_id: str, as_json: bool) -> None:
             f"{lot.effective_at:%Y-%m-%d}",
             f"{ends:%Y-%m-%d}" if ends else "",
             lot.reason,
+        )
+    Console(markup=False, emoji=False).print(table)
+
+
+@credits.command("balance")
+@click.argument("account_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def balance(account_id: str, as_json: bool) -> None:
+    """Show what an account has now, over settled and pending usage."""
+    settings = load_settings()
+    with open_store(settings) as store, open_lake(settings) as lake:
+        position = credit_position(lake, store, account_id, datetime.now(UTC))
+    if as_json:
+        _print_json(position_json(position))
+        return
+    click.echo(f"{plain(position.balance)} credits")
+    said = f"settled {plain(position.settled_balance)}, pending {plain(-position.pending)}"
+    if position.pending_unrated_events:
+        said += f", {position.pending_unrated_events:,} events not rated yet"
+    if position.runway_days is not None and position.daily_pace is not None:
+        said += f"; {position.runway_days} days at {plain(position.daily_pace)} a day"
+    click.echo(said, err=True)
+
+
+@credits.command("ledger")
+@click.argument("account_id")
+@click.option("--from", "first", metavar="DATE", help="First day, in the account's days.")
+@click.option("--to", "until", metavar="DATE", help="Day after the last one.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def ledger(account_id: str, first: str | None, until: str | None, as_json: bool) -> None:
+    """Show an account's postings of the published ledger, each side of them.
+
+    Credits and amounts (in minor units of the currency) add up to zero within a posting.
+    """
+    settings = load_settings()
+    with open_store(settings) as store:
+        get_account(store, account_id)
+    days = {"first": _day(first), "until": _day(until)}
+    with open_lake(settings) as lake:
+        publication = lake.publication()
+        if publication is None or not lake.has_table("marts.main.fct_credit_ledger"):
+            raise MeterhouseError("there is no ledger yet; run `meterhouse refresh`")
+        rows = lake.rows(
+            f"select {', '.join(LEDGER)} from marts.main.fct_credit_ledger"
+            " where account_id = $account_id"
+            " and ($first is null or posted_date >= cast($first as date))"
+            " and ($until is null or posted_date < cast($until as date))"
+            " order by posted_at, segment, lot_id, posting_kind, ledger_account",
+            {"account_id": account_id, **days},
+            publication=publication,
+        )
+    entries = [dict(zip(LEDGER, map(_json_value, row), strict=True)) for row in rows]
+    if as_json:
+        _print_json(entries)
+        return
+    table = Table(header_style="bold")
+    for column in ("day", "posting", "account", "lot"):
+        table.add_column(column, overflow="fold")
+    for column in ("credits", "minor units"):
+        table.add_column(column, justify="right")
+    for entry in entries:
+        table.add_row(
+            entry["posted_date"],
+            entry["posting_kind"],
+            entry["ledger_account"],
+            str(entry["lot_id"] or ""),
+            plain(Decimal(entry["credits"])),
+            plain(Decimal(entry["amount_minor"])),
         )
     Console(markup=False, emoji=False).print(table)
 
@@ -408,6 +491,25 @@ def lot_json(lot: Lot, state: LotState) -> dict[str, Any]:
     }
 
 
+def position_json(position: CreditPosition) -> dict[str, Any]:
+    """What an account has, as JSON; credits are strings."""
+    pace, settled = position.daily_pace, position.settled_until
+    return {
+        "account_id": position.account_id,
+        "at": position.at.isoformat(),
+        "balance": _text(position.balance),
+        "settled_balance": _text(position.settled_balance),
+        "pending": _text(position.pending),
+        "pending_events": position.pending_events,
+        "pending_unrated_events": position.pending_unrated_events,
+        "remaining": _text(position.remaining),
+        "overage": _text(position.overage),
+        "daily_pace": None if pace is None else _text(pace),
+        "runway_days": position.runway_days,
+        "settled_until": settled.isoformat() if settled else None,
+    }
+
+
 def offer_json(offer: Offer) -> dict[str, Any]:
     """An offer as JSON; credits and price are strings."""
     return {
@@ -495,6 +597,24 @@ def _money(minor: int | None, currency: str | None) -> str | None:
 
 def _first_id(lots: list[Lot]) -> int | None:
     return lots[0].grant_id if lots else None
+
+
+def _day(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise MeterhouseError(f"{text!a} is no day; write for example 2026-11-23") from None
+
+
+def _json_value(value: Any) -> Any:
+    """A value of the ledger: exact numbers as strings, times in UTC."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat()
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _print_json(value: Any) -> None:

@@ -99,6 +99,27 @@ select usage_date_utc, usage_date, account_id, agent_id, category, model, status
     max(occurred_at) as last_occurred_at
 from marts.main.fct_usage
 group by all;
+create table marts.main.fct_usage_account_daily as
+select account_id, usage_date, cast(sum(credits) as decimal(38, 9)) as credits
+from marts.main.fct_usage_daily group by all;
+create table marts.main.fct_credit_ledger as
+with used as (
+    select account_id, sum(credits) as credits from marts.main.fct_usage_daily group by all
+)
+select account_id, ledger_account, cast(sign * credits as decimal(38, 9)) as credits,
+    cast(0 as decimal(38, 12)) as amount_minor
+from used, (values ('credits:consumed', 1), ('credits:overage', -1)) as side (ledger_account, sign)
+union all
+select 'acme', ledger_account, credits, amount
+from (values ('credits:issued', -9, 0), ('credits:lot', 9, 0), ('cash', 0, 500),
+    ('deferred_revenue', 0, -500)) as entry (ledger_account, credits, amount);
+create table marts.main.fct_credit_lot as
+select 1 as lot_id, 'acme' as account_id, 'active' as status,
+    cast(9 as decimal(38, 9)) as granted_credits, cast(0 as decimal(38, 9)) as consumed_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits, cast(9 as decimal(38, 9)) as remaining_credits,
+    cast(500 as decimal(38, 12)) as deferred_minor;
+create table marts.main.int_credit_accounts_touched as
+select distinct account_id from raw.main.usage_event;
 create table marts.main.int_usage_touched_days as
 select distinct usage_date_utc from raw.main.usage_event;
 """

@@ -22,14 +22,30 @@ from billing.packages import (
 )
 from billing.store import Store, open_store
 from billing.usage_sums import LakeUsage
-from tests.integration.small_lake import build_published, build_raw, settings_at
+from tests.integration.small_lake import (
+    PUBLISHED_AT,
+    RAW_LOAD_ID,
+    build_marts,
+    build_raw,
+    run,
+    settings_at,
+)
 from warehouse.errors import MeterhouseError
 from warehouse.lake import writing
+from warehouse.publication import publish
 from warehouse.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 NONE = NoUsage()
+
+REPORTING = """
+create table marts.main.rpt_credits_usage as
+select account_id, usage_date, sum(credits) as credits, min(occurred_at) as first_occurred_at,
+    max(occurred_at) as last_occurred_at
+from marts.main.fct_usage where credits > 0 group by all;
+create table marts.main.rpt_usage_event as select * from marts.main.fct_usage;
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -241,23 +257,29 @@ def test_usage_of_the_lakes_is_settled_plus_pending(tmp_path: Path) -> None:
     settings = settings_at(tmp_path)
     borders = [datetime(2026, 11, 2, 10, tzinfo=UTC), datetime(2026, 11, 5, tzinfo=UTC)]
     assert LakeUsage(settings).between("acme", borders) == []
-    build_published(settings)
+    raw_snapshot = build_raw(settings)
+    build_marts(settings, raw_snapshot)
+    with writing(settings, "marts") as connection:
+        marts_snapshot = run(connection, REPORTING, "marts")
+        publish(
+            connection,
+            marts_snapshot=marts_snapshot,
+            raw_snapshot=raw_snapshot,
+            raw_load_id=RAW_LOAD_ID,
+            published_at=PUBLISHED_AT,
+        )
     assert LakeUsage(settings).between("acme", borders) == [Usage(borders[0], Decimal("3.75"))]
     with writing(settings, "raw") as connection:
         connection.execute(
             "insert into raw.main.usage_event select * replace"
-            " (4 as load_id, 5 as revision, 7.5 as credits) from raw.main.usage_event"
+            " (4 as load_id, 'new' as event_id, 7.5 as credits) from raw.main.usage_event"
             " where event_id = 'e1'"
         )
         connection.execute(
-            "insert into raw.main.usage_event select * replace"
-            " (4 as load_id, 5 as revision, true as is_withdrawn) from raw.main.usage_event"
-            " where event_id = 'e5' and revision = 1"
+            "insert into raw.main.usage_supersession"
+            " values (4, 'logs', 'e5', hash('logs', 'e5'), 1, '2026-11-03', 2)"
         )
-    assert LakeUsage(settings).between("acme", borders) == [Usage(borders[0], Decimal("7.5"))]
-    before = [datetime(2026, 11, 2, 11, tzinfo=UTC), borders[1]]
-    (found,) = LakeUsage(settings).between("acme", before)
-    assert found.at < before[0]
+    assert LakeUsage(settings).between("acme", borders) == [Usage(borders[0], Decimal("9"))]
 
 
 def test_usage_that_was_never_published_counts_as_pending(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ RAW = "raw.main.usage_event"
 LOAD = "raw.main.load"
 FACT = "marts.main.fct_usage"
 DAILY = "marts.main.fct_usage_daily"
+LEDGER = "marts.main.fct_credit_ledger"
+LOT = "marts.main.fct_credit_lot"
 BLUE = "account_id = 'blue'"
 OLD_E5 = "event_id = 'e5' and revision = 0"
 
@@ -117,6 +119,12 @@ BREAKS: dict[str, str] = {
     "fact_tokens_are_daily_sums": f"update {DAILY} set input_tokens = 0 where {BLUE}",
     "fact_costs_are_daily_sums": f"""
         update {DAILY} set provider_cost_usd = provider_cost_usd + 0.000000000001 where {BLUE}""",
+    "rated_usage_is_burnt": f"""
+        update {LEDGER} set credits = credits + sign(credits) * 0.000000001 where {BLUE}""",
+    "ledger_entries_sum_to_zero": f"""
+        update {LEDGER} set amount_minor = 499 where ledger_account = 'cash'""",
+    "lots_hold_what_the_ledger_says": f"update {LOT} set deferred_minor = 499",
+    "lots_are_conserved": f"update {LOT} set consumed_credits = 0.000000001",
     "sources_are_fresh": f"""
         update {LOAD} set finished_at = timestamp '2026-11-09 00:00' where load_id = 3""",
     "sources_have_no_missing_days": f"""
@@ -192,7 +200,11 @@ def failing(connection: Connection) -> dict[str, CheckResult]:
     from expectations.validation import validate
 
     for statement in statements(
-        raw_load_id=RAW_LOAD_ID, days=DAYS, newest_day=DAYS[-1], after_load_id=0
+        raw_load_id=RAW_LOAD_ID,
+        days=DAYS,
+        newest_day=DAYS[-1],
+        after_load_id=0,
+        accounts=("acme", "blue"),
     ):
         connection.execute(statement)
     results = validate(connection, CHECKS)

@@ -1,6 +1,8 @@
 -- Grain: one row an account whose ledger this run redoes: with new, corrected, withdrawn or re-rated
 -- usage, new grants, voids or terms, or with a lot that began or ended since the last publication.
 
+-- depends_on: {{ ref('int_usage_touched_days') }}
+
 -- noqa: disable=ST03
 -- (what is selected from depends on what changed)
 

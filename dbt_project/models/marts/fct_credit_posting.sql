@@ -316,7 +316,7 @@ repayment as (
 ),
 
 -- What is left when a lot ends, and the money that goes with it: a refund gives some of it back, a
--- chargeback takes all that was paid and leaves a claim on what was spent.
+-- chargeback takes it back and leaves a claim on what was spent.
 forfeited as (
 
     select
@@ -337,8 +337,7 @@ forfeited as (
         end as value_minor,
         cast(
             case
-                when lots.end_cause = 'refund' then -coalesce(lots.refunded_minor, 0)
-                when lots.end_cause = 'chargeback' then -coalesce(lots.paid_minor, 0)
+                when lots.end_cause in ('refund', 'chargeback') then -coalesce(lots.refunded_minor, 0)
                 else 0
             end as decimal(38, 12)
         ) as cash_minor,
