@@ -76,6 +76,14 @@ class Store:
         self.close()
 
 
+def store_exists(settings: Settings) -> bool:
+    """Whether there is a store to ask: a file that was made, or a server, which is not asked."""
+    url = _url(settings)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return True
+    return Path(url.database).exists()
+
+
 def open_store(settings: Settings) -> Store:
     """Open the operational store; create it and bring it up to date where needed.
 

@@ -194,6 +194,12 @@ def _described(problem: object) -> str:
     return f"{place}: {str(problem['msg']).removeprefix('Value error, ')}"
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """IANA time zones: reading their list takes 20 ms."""
+    return frozenset(available_timezones())
+
+
 def _suggestion(name: str, known: object) -> str:
     close = difflib.get_close_matches(name, [str(item) for item in known], n=1)  # type: ignore[attr-defined]
     return f"; did you mean {close[0]}?" if close else ""

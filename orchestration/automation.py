@@ -1,6 +1,7 @@
 """Jobs, schedules and sensors: what runs when."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -15,6 +16,7 @@ from ingest.tables import TABLES
 from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
 from orchestration.dbt_project import DAYS
 from orchestration.refreshing import plan_refresh, touched_range
+from orchestration.watching import is_watched
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
 from warehouse.publication import read_pointer
@@ -23,6 +25,8 @@ from warehouse.upkeep import tidy
 
 LANDING_SECONDS = 5
 REFRESH_SECONDS = 5
+WATCH_SECONDS = 30
+"""How long files are left to `meterhouse watch` where it runs."""
 
 _RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
 
@@ -96,13 +100,35 @@ def landing_key(waiting: list[WaitingFile]) -> str:
     minimum_interval_seconds=LANDING_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def landing_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Load files of the landing folder that are new or have grown."""
-    waiting = waiting_files(load_settings())
-    if waiting:
-        yield dg.RunRequest(run_key=landing_key(waiting))
-    else:
+def landing_sensor(
+    context: dg.SensorEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Load files of the landing folder that are new or have grown.
+
+    Where `meterhouse watch` runs they are its to load; those that still wait as they were after
+    half a minute are not left to it any longer.
+    """
+    settings = load_settings()
+    waiting = waiting_files(settings)
+    if not waiting:
+        context.update_cursor("")
         yield dg.SkipReason("nothing waits in the landing folder")
+        return
+    key = landing_key(waiting)
+    if is_watched(settings):
+        since, cursor = left_to_watch(context.cursor, key, time.time())
+        context.update_cursor(cursor)
+        if since < WATCH_SECONDS:
+            yield dg.SkipReason("left to `meterhouse watch`")
+            return
+    yield dg.RunRequest(run_key=key)
+
+
+def left_to_watch(cursor: str | None, key: str, now: float) -> tuple[float, str]:
+    """For how many seconds the same files have waited, and the cursor that remembers it."""
+    before, _, since = (cursor or "").partition(" ")
+    first = float(since) if before == key and since else now
+    return now - first, f"{key} {first}"
 
 
 @dg.sensor(

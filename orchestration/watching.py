@@ -162,9 +162,7 @@ class Watcher:
             self._seen = {path: seen for path, seen in self._seen.items() if path in present}
             self._warm_up()
             return None
-        loaded = load_landing(
-            self._impatient, warm=self._warm_up(), is_over=self._stopping.is_set
-        )
+        loaded = load_landing(self._impatient, warm=self._warm_up(), is_over=self._stopping.is_set)
         done = time.monotonic()
         now = time.time_ns()
         open_paths = {

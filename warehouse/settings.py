@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     stripe_api_base: str = Field(
         default="https://api.stripe.com", description="Address of Stripe's API; another in tests."
     )
+    api_token: str = Field(
+        default="",
+        repr=False,
+        description="Token that the platform sends to the API (/v1/…); empty turns the API off.",
+    )
 
     @property
     def landing_folder(self) -> Path:
