@@ -93,7 +93,7 @@ def balance_head(
             else None,
             class_="mh-balance-main",
         ),
-        _parts(position),
+        _parts(position, account.time_zone),
         tag(
             "div",
             badge(state.text, state.kind),
@@ -112,7 +112,7 @@ def _dot() -> Html:
     )
 
 
-def _parts(position: CreditPosition) -> Html:
+def _parts(position: CreditPosition, zone: str) -> Html:
     """The settled part, what pending usage takes from it, and a bar of what is left of the lots."""
     granted = sum((lot.granted for lot in position.lots if lot.status == "active"), Decimal(0))
     left = position.remaining / granted if granted else Decimal(0)
@@ -131,7 +131,7 @@ def _parts(position: CreditPosition) -> Html:
             _part(
                 "Settled",
                 formats.credits(position.settled_balance),
-                f"checked {formats.moment(position.settled_until)}"
+                f"checked {formats.moment(position.settled_until, zone)}"
                 if position.settled_until
                 else "nothing published yet",
             ),

@@ -100,7 +100,8 @@ def render(view: CreditsView) -> dict[str, list[str]]:
 
 def link(account_id: str, view: CreditsView | None = None) -> str:
     """The page's address, relative to the app."""
-    return f"credits?{urlencode({'account': [account_id], **render(view or CreditsView())}, doseq=True)}"
+    parameters = {"account": [account_id], **render(view or CreditsView())}
+    return f"credits?{urlencode(parameters, doseq=True)}"
 
 
 def filtered(view: CreditsView, ledger: LedgerFilter) -> CreditsView:

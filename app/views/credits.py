@@ -305,7 +305,6 @@ def _choose(lots: Mapping[int, Lot]) -> LedgerFilter:
             format_func=lambda kind: POSTING_KINDS[kind],
             key="credits-kinds",
             placeholder="All kinds",
-            label_visibility="collapsed",
             width=300,
         )
         lot = st.selectbox(
@@ -315,7 +314,6 @@ def _choose(lots: Mapping[int, Lot]) -> LedgerFilter:
             key="credits-lot",
             index=None,
             placeholder="All lots",
-            label_visibility="collapsed",
             width=240,
         )
         first = _choose_day("From", "credits-first")
@@ -360,9 +358,10 @@ def _posting_row(account: Account, posting: Posting) -> Row:
         else None
     )
     is_gain = posting.change_credits > 0
+    posted = formats.utc(posting.posted_at).astimezone(ZoneInfo(account.time_zone))
     return Row(
         [
-            formats.moment(posting.posted_at, account.time_zone),
+            figure(formats.day(posted.date()), f"{posted:%H:%M} {posted.tzname()}"),
             tag(
                 "div",
                 badge(kind, "good" if is_gain else _KIND_BADGES.get(posting.posting_kind, "quiet")),

@@ -7,9 +7,13 @@ one to look at.
 """
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from billing.accounts import add_account
+from billing.grants import grant
+from billing.packages import add_sample_offers
+from billing.store import open_store
 from ingest.tables import ensure_tables
 from warehouse.lake import Connection, current_snapshot, writing
 from warehouse.publication import CheckResult, Publication, publish, record_checks
@@ -539,6 +543,44 @@ def make_lake(settings: Settings) -> Publication:
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
+
+
+def make_store(settings: Settings) -> None:
+    """Declare the accounts in the operational store, with lots and packages.
+
+    acme has a lot used up, one in use and a gift that ends six days from now; tokyo is in overage;
+    mallory has one hostile lot; idle has none.
+    """
+    soon = datetime.now(UTC) + timedelta(days=6)
+    with open_store(settings) as store:
+        for account_id, name, zone, currency, plan in (
+            ("acme", "Acme Robotics", "Europe/Berlin", "EUR", "prepaid"),
+            ("tokyo", "Tokyo Translators", "Asia/Tokyo", "JPY", "prepaid_with_overage"),
+            ("mallory", HOSTILE, "UTC", "USD", "prepaid"),
+            ("idle", "Idle Instruments", "America/New_York", "USD", "prepaid"),
+        ):
+            add_account(store, account_id, name=name, time_zone=zone, currency=currency, plan=plan)
+        begin = datetime(2026, 8, 1, tzinfo=UTC)
+        for account_id, credits, reason, kind, expires_at, paid, currency in (
+            ("acme", "1500", "Growth pack", "purchased", None, 14_900, "EUR"),
+            ("acme", "25", "Welcome gift", "promotional", soon, None, None),
+            ("acme", "90000", "Scale pack", "purchased", None, 119_000, "EUR"),
+            ("tokyo", "100", "Starter pack", "purchased", None, 3_000, "JPY"),
+            ("mallory", "5000", HOSTILE, "promotional", None, None, None),
+        ):
+            grant(
+                store,
+                account_id,
+                credits,
+                reason=reason,
+                kind=kind,
+                priority={"Growth pack": 1, "Welcome gift": 90}.get(reason, 50),
+                effective_at=begin,
+                expires_at=expires_at,
+                paid_minor=paid,
+                currency=currency,
+            )
+        add_sample_offers(store, {"EUR", "JPY", "USD"})
 
 
 def make_raw_lake(settings: Settings) -> None:
