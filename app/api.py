@@ -136,13 +136,19 @@ def problem(status: int, code: str, message: str, **headers: str) -> Response:
 
 
 def _is_same(given: str, token: str) -> bool:
-    """Whether two texts are equal, in a time that does not tell how far they are."""
-    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, token))
-    return hmac.compare_digest(*digests)
+    """Whether a header's text is the token, in a time that does not tell how far it is.
+
+    The server reads headers as Latin-1; what was sent for other letters is UTF-8.
+    """
+    sent = hashlib.sha256(given.encode("latin-1", "replace")).digest()
+    return hmac.compare_digest(sent, hashlib.sha256(token.encode("utf-8", "replace")).digest())
 
 
 def _decimal(amount: Decimal) -> str:
-    return f"{amount:f}"
+    """Every digit that is there, no zeros at the end."""
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def _time(moment: datetime | None) -> str | None:
