@@ -51,7 +51,9 @@ def test_every_expectation_is_a_check_and_errors_block(
 
 
 def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) -> None:
-    assert {"load", "refresh", "settle", "upkeep"} <= {job.name for job in repository.get_all_jobs()}
+    assert {"load", "refresh", "settle", "upkeep"} <= {
+        job.name for job in repository.get_all_jobs()
+    }
     assert {
         (schedule.name, schedule.cron_schedule, schedule.default_status.value)
         for schedule in repository.schedule_defs
