@@ -246,8 +246,9 @@ select
         else 'logged' end as rating_status,
     case when usd_per_mtok is null then 'unknown_model' else 'priced' end as provider_cost_status,
     case when account_id = 'mallory' then json_object('team', $hostile)
-        when chance < 60 then json_object('team', case when chance < 25 then 'blue' else 'green' end,
-            'env', 'prod') end::varchar as tags,
+        when chance < 60 then json_object(
+            'team', case when chance < 25 then 'blue' else 'green' end, 'env', 'prod'
+        ) end::varchar as tags,
     case when chance <> 50
         then cast(40 + hash(line_number, 'ms') % 9000 as decimal(18, 3)) end as execution_ms,
     case when chance not between 10 and 20 then own end as logged_credits,
