@@ -17,6 +17,6 @@ CHECKS: tuple[Check, ...] = (
     *facts.CHECKS,
     *daily_sums.CHECKS,
     *conservation.CHECKS,
-    *credit_ledger.CHECKS,
     *trends.CHECKS,
+    *credit_ledger.CHECKS,
 )

@@ -119,12 +119,6 @@ BREAKS: dict[str, str] = {
     "fact_tokens_are_daily_sums": f"update {DAILY} set input_tokens = 0 where {BLUE}",
     "fact_costs_are_daily_sums": f"""
         update {DAILY} set provider_cost_usd = provider_cost_usd + 0.000000000001 where {BLUE}""",
-    "rated_usage_is_burnt": f"""
-        update {LEDGER} set credits = credits + sign(credits) * 0.000000001 where {BLUE}""",
-    "ledger_entries_sum_to_zero": f"""
-        update {LEDGER} set amount_minor = 499 where ledger_account = 'cash'""",
-    "lots_hold_what_the_ledger_says": f"update {LOT} set deferred_minor = 499",
-    "lots_are_conserved": f"update {LOT} set consumed_credits = 0.000000001",
     "sources_are_fresh": f"""
         update {LOAD} set finished_at = timestamp '2026-11-09 00:00' where load_id = 3""",
     "sources_have_no_missing_days": f"""
@@ -158,6 +152,12 @@ BREAKS: dict[str, str] = {
             select provider_cost_usd from {FACT} where event_id = 'e8') where {BLUE};
         update {FACT} set provider_cost_status = 'unknown_model', provider_cost_usd = null
             where event_id = 'e8'""",
+    "rated_usage_is_burnt": f"""
+        update {LEDGER} set credits = credits + sign(credits) * 0.000000001 where {BLUE}""",
+    "ledger_entries_sum_to_zero": f"""
+        update {LEDGER} set amount_minor = 499 where ledger_account = 'cash'""",
+    "lots_hold_what_the_ledger_says": f"update {LOT} set deferred_minor = 499",
+    "lots_are_conserved": f"update {LOT} set consumed_credits = 0.000000001",
 }
 
 
