@@ -190,6 +190,8 @@ class Gate:
 
     def enter(self, account_id: str) -> AccountReader:
         """The reader of one account. Raises UnknownAccount unless the user may see it."""
+        if not (account_id.isascii() and account_id.isprintable()):
+            raise UnknownAccount(account_id)  # no id has such letters, and NUL ends a query
         if self.publication is not None:
             for account in self.ask_staff(_ACCOUNT, account_id=account_id):
                 return AccountReader(self, account)

@@ -63,7 +63,8 @@ def render() -> None:
     if gate.publication is None:
         if accounts:
             account, _, note = _choose(accounts)
-            write(notice("quiet", note) if note else None)
+            if note:
+                write(notice("quiet", note))
             draw_balance(gate, account)
             write(nothing_published(gate))
         else:
