@@ -176,7 +176,7 @@ def _lots(gate: Gate, account: Account, lots: Mapping[int, Lot]) -> None:
         ]
 
         def rows(some: list[LotPosition]) -> list[list[Child]]:
-            return [_lot_row(account, lot, lots.get(lot.grant_id), flagged, now) for lot in some]
+            return [_lot_row(account, lot, lots.get(lot.grant_id), flagged) for lot in some]
 
         if current:
             write(table(columns, rows(current[:LOTS_SHOWN])))
@@ -189,11 +189,10 @@ def _lots(gate: Gate, account: Account, lots: Mapping[int, Lot]) -> None:
 
 
 def _lot_row(
-    account: Account, lot: LotPosition, stored: Lot | None, flagged: set[int], now: datetime
+    account: Account, lot: LotPosition, stored: Lot | None, flagged: set[int]
 ) -> list[Child]:
     zone = account.time_zone
     since = formats.day(formats.utc(lot.effective_at).astimezone(ZoneInfo(zone)).date())
-    begins = "from" if lot.effective_at > now else "since"
     ends: Child = tag("span", "never", class_="mh-soft")
     if lot.expires_at is not None:
         ends = _local_day(lot.expires_at, zone)
@@ -221,7 +220,7 @@ def _lot_row(
         )
     name = named(
         formats.clip(lot.reason, 80) or KINDS.get(lot.kind, lot.kind),
-        f"{KINDS.get(lot.kind, lot.kind)} · {begins} {since}",
+        f"{KINDS.get(lot.kind, lot.kind)} · {since}",
         lot.reason,
     )
     return [name, left, join([ends, " ", state]) if state else ends, paid]

@@ -2,7 +2,8 @@
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
 overview, usage, credits and data-health in light and dark, the first three for a phone too. Without
-an account the page's own choice is shown. With ``--all`` first, also what is opened, grouped or empty.
+an account the page's own choice is shown. With ``--all`` first, also what is opened, grouped,
+empty or left for.
 """
 
 import sys
