@@ -3,14 +3,16 @@
 ``python -m benchmarks.credits`` (or ``make bench``). README.md says what is compared.
 """
 
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import machine
+from billing.accounts import add_account
+from billing.grants import grant
+from billing.store import open_store
 from ingest.tables import ensure_tables
+from orchestration.supervisor import supervising
 from warehouse.lake import Connection, current_snapshot, reading_head, writing
 from warehouse.publication import publish
 from warehouse.settings import ROOT, Settings, load_settings
@@ -42,6 +48,9 @@ LEDGER = (
     "fct_credit_balance_daily",
 )
 """The models whose time counts, from the accounts to redo to the balance of days."""
+
+ROUTE_ACCOUNTS = 50
+"""Accounts whose balances are asked for."""
 
 FIRST_DAY = date(2026, 1, 1)
 SUM = """
@@ -113,6 +122,16 @@ class Measured:
         return self.ledger_seconds / self.sum_seconds
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Answers of the balance route; median and 95th percentile (nearest rank) in milliseconds."""
+
+    case: str
+    count: int
+    median_ms: float
+    p95_ms: float
+
+
 @click.command()
 @click.option("--events", default=10_000_000, show_default=True, help="Usage events.")
 @click.option("--accounts", default=10_000, show_default=True, help="Accounts.")
@@ -127,8 +146,10 @@ def main(events: int, accounts: int, grants: int, days: int, strict: bool, as_js
     base = given.home / "benchmarks"
     base.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="credits-", dir=base))
+    settings = Settings(home=home, memory=given.memory, threads=given.threads)
     try:
-        found = measure(Settings(home=home, memory=given.memory, threads=given.threads), size)
+        found = measure(settings, size)
+        answers = measure_route(settings, size)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     outcome = {
@@ -138,11 +159,13 @@ def main(events: int, accounts: int, grants: int, days: int, strict: bool, as_js
             asdict(run) | {"ledger_seconds": run.ledger_seconds, "ratio": run.ratio}
             for run in found
         ],
+        "route": [asdict(each) for each in answers],
     }
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
     else:
         _show(found, outcome)
+        _show_route(answers)
     if strict and any(run.ratio > AIM for run in found):
         sys.exit(1)
 
@@ -170,6 +193,102 @@ def measure(settings: Settings, size: Size) -> list[Measured]:
     seconds = _dbt(settings, 2, "--exclude", "rpt_credits_*", "fct_credit_margin_daily")
     one = _compared(settings, "one account with new usage", seconds)
     return [everything, one]
+
+
+def measure_route(settings: Settings, size: Size) -> list[Answers]:
+    """Ask the app's server for balances: with nothing else going on, and while a refresh runs."""
+    _progress("building what the balance reads")
+    _dbt(settings, 2, "--select", "rpt_account", "rpt_credits_usage", "rpt_usage_event")
+    _publish(settings, 2)
+    accounts = _declare(settings, size)
+    day = FIRST_DAY + timedelta(days=size.days)
+    with writing(settings, "raw") as connection:
+        _note_load(connection, 3, day + timedelta(days=1))
+        connection.execute(
+            "insert into raw.main.usage_event"
+            " select 3, i, 'bench', 'pending' || i, 0, false, hash('bench', 'pending' || i),"
+            f" $accounts[i % {len(accounts)} + 1], 'agent-1', 'llm', 'gpt-4o',"
+            f" timestamp '{day} 12:30', date '{day}', 1200, 0.5, 900, 0, 0, 120, 'ok',"
+            " null, null, null from range(1000) as events (i)",
+            {"accounts": accounts},
+        )
+    environment = settings.environment() | {"METERHOUSE_API_TOKEN": "bench"}
+    scripts, logs = Path(sys.executable).parent, settings.home / "logs"
+    port = free_port()
+    app = [
+        str(scripts / "streamlit"), "run", str(ROOT / "app" / "asgi.py"),
+        "--server.port", str(port),
+    ]  # fmt: skip
+    with supervising() as supervisor:
+        supervisor.start("the app", app, environment, logs / "app.log")
+        supervisor.wait_for(f"http://127.0.0.1:{port}/healthz", 120)
+        _ask(port, accounts[:3], lambda number: number < 20)
+        _progress("asking with nothing else going on")
+        quiet = _ask(port, accounts, lambda number: number < 200)
+        _progress("asking while a refresh runs")
+        with (logs / "refresh.log").open("wb") as log:
+            refresh = subprocess.Popen(
+                [str(scripts / "meterhouse"), "refresh"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+            busy = _ask(port, accounts, lambda _: refresh.poll() is None)
+    return [Answers("alone", *quiet), Answers("while a refresh runs", *busy)]
+
+
+def _declare(settings: Settings, size: Size) -> list[str]:
+    """Some of the accounts in the operational store, with as many lots; their ids."""
+    accounts = [f"account-{number:06}" for number in range(min(size.accounts, ROUTE_ACCOUNTS))]
+    begin = datetime.combine(FIRST_DAY, datetime.min.time(), UTC) - timedelta(days=10)
+    with open_store(settings) as store:
+        for account_id in accounts:
+            add_account(store, account_id)
+            for lot in range(size.grants):
+                grant(
+                    store,
+                    account_id,
+                    "100",
+                    reason=f"lot {lot}",
+                    effective_at=begin + timedelta(days=lot * size.days / size.grants),
+                )
+    return accounts
+
+
+def _ask(
+    port: int, accounts: Sequence[str], goes_on: Callable[[int], bool]
+) -> tuple[int, float, float]:
+    """How many balances were asked for, one after the other; median and p95 in milliseconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    times: list[float] = []
+    while goes_on(len(times)):
+        account_id = accounts[len(times) % len(accounts)]
+        start = time.perf_counter()
+        connection.request(
+            "GET",
+            f"/v1/accounts/{account_id}/balance",
+            headers={"Authorization": "Bearer bench"},
+        )
+        answer = connection.getresponse()
+        body = answer.read()
+        times.append(1000 * (time.perf_counter() - start))
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {body!r}")
+    connection.close()
+    ordered = sorted(times)
+    return (
+        len(ordered),
+        ordered[len(ordered) // 2],
+        ordered[min(len(ordered) - 1, -(-95 * len(ordered) // 100) - 1)],
+    )
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def fill(settings: Settings, size: Size) -> None:
@@ -223,10 +342,10 @@ def _dbt(settings: Settings, load_id: int, *selection: str) -> dict[str, float]:
         [
             str(Path(sys.executable).with_name("dbt")), "--quiet", "build", *selection,
             "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
-            "--vars", json.dumps({"raw_load_id": load_id}), "--target-path", str(target),
+            "--target-path", str(target),
         ],
         cwd=ROOT,
-        env=settings.environment(),
+        env=settings.environment() | {"METERHOUSE_RAW_LOAD_ID": str(load_id)},
         capture_output=True,
         text=True,
         check=False,
@@ -302,6 +421,15 @@ def _show(found: Sequence[Measured], outcome: Mapping[str, Any]) -> None:
     for run in found:
         slowest = sorted(run.seconds.items(), key=lambda pair: -pair[1])
         console.print(f"{run.case}: " + ", ".join(f"{name} {spent:.2f}" for name, spent in slowest))
+
+
+def _show_route(answers: Sequence[Answers]) -> None:
+    table = Table(header_style="bold")
+    for name in ("balance route", "answers", "median ms", "p95 ms"):
+        table.add_column(name, justify="left" if name == "balance route" else "right")
+    for each in answers:
+        table.add_row(each.case, f"{each.count:,}", f"{each.median_ms:.0f}", f"{each.p95_ms:.0f}")
+    Console(markup=False, emoji=False).print(table)
 
 
 if __name__ == "__main__":
