@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from rich.table import Table
 from benchmarks.measuring import machine
 from billing.accounts import add_account
 from billing.grants import grant
+from billing.position import credit_position
 from billing.store import open_store
+from billing.usage_sums import open_lake
 from ingest.tables import ensure_tables
 from orchestration.supervisor import supervising
 from warehouse.lake import Connection, current_snapshot, reading_head, writing
@@ -49,7 +52,7 @@ LEDGER = (
 )
 """The models whose time counts, from the accounts to redo to the balance of days."""
 
-ROUTE_ACCOUNTS = 50
+ASKED = 20
 """Accounts whose balances are asked for."""
 
 FIRST_DAY = date(2026, 1, 1)
@@ -149,7 +152,9 @@ def main(events: int, accounts: int, grants: int, days: int, strict: bool, as_js
     settings = Settings(home=home, memory=given.memory, threads=given.threads)
     try:
         found = measure(settings, size)
-        answers = measure_route(settings, size)
+        _progress("asking for live balances")
+        live = live_milliseconds(settings, min(ASKED, size.accounts))
+        answers = measure_route(settings, min(ASKED, size.accounts))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     outcome = {
@@ -160,6 +165,7 @@ def main(events: int, accounts: int, grants: int, days: int, strict: bool, as_js
             for run in found
         ],
         "route": [asdict(each) for each in answers],
+        "live_ms": {"p50": live[len(live) // 2], "p95": live[len(live) * 95 // 100]},
     }
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
@@ -180,7 +186,7 @@ def measure(settings: Settings, size: Size) -> list[Measured]:
     everything = _compared(settings, "all accounts", _dbt(settings, 1, "--select", *LEDGER))
     _publish(settings, 1)
     with writing(settings, "raw") as connection:
-        _note_load(connection, 2, FIRST_DAY + timedelta(days=size.days + 1))
+        _note_load(connection, 2, FIRST_DAY + timedelta(days=size.days), minute=1)
         day = FIRST_DAY + timedelta(days=size.days)
         connection.execute(
             "insert into raw.main.usage_event"
@@ -192,26 +198,65 @@ def measure(settings: Settings, size: Size) -> list[Measured]:
     _progress("building again after one event")
     seconds = _dbt(settings, 2, "--exclude", "rpt_credits_*", "fct_credit_margin_daily")
     one = _compared(settings, "one account with new usage", seconds)
+    _publish(settings, 2)
     return [everything, one]
 
 
-def measure_route(settings: Settings, size: Size) -> list[Answers]:
-    """Ask the app's server for balances: with nothing else going on, and while a refresh runs."""
+def live_milliseconds(settings: Settings, accounts: int = 20, repeats: int = 10) -> list[float]:
+    """What a live balance takes, sorted, on connections that are open; with 1,000 pending events.
+
+    The lots of some accounts are granted in the operational store as the lake has them.
+    """
+    names = [f"account-{number:06d}" for number in range(accounts)]
+    with writing(settings, "raw") as connection:
+        lots = connection.execute(
+            "select account_id, credits, kind, effective_at, expires_at from raw.main.credit_grant"
+            " where account_id in (select unnest($names)) order by grant_id",
+            {"names": names},
+        ).fetchall()
+        row = connection.execute("select max(occurred_at) from raw.main.usage_event").fetchone()
+        assert row is not None
+        now = row[0].replace(tzinfo=UTC) + timedelta(hours=2)
+        _note_load(connection, 3, now.date(), minute=2)
+        connection.execute(
+            "insert into raw.main.usage_event select 3, i, 'bench', 'pending' || i, 0, false,"
+            " hash('bench', 'pending' || i), $names[i % len($names) + 1], 'agent-1', 'llm',"
+            " 'gpt-4o', $at, cast($at as date), 1200, 0.25, 900, 0, 0, 120, 'ok', null, null, null"
+            " from range(1000) as events (i)",
+            {"names": names, "at": row[0]},
+        )
+    found = []
+    with open_store(settings) as store, open_lake(settings) as lake:
+        for name in names:
+            add_account(store, name, now=now)
+        for name, credits, kind, begins, ends in lots:
+            grant(
+                store,
+                name,
+                credits.quantize(Decimal("0.000000001")),
+                reason="bench",
+                kind=kind,
+                effective_at=begins.replace(tzinfo=UTC),
+                expires_at=ends.replace(tzinfo=UTC) if ends else None,
+                now=now,
+            )
+        for number in range(accounts * repeats):
+            start = time.perf_counter()
+            position = credit_position(lake, store, names[number % accounts], now)
+            found.append((time.perf_counter() - start) * 1000)
+            assert position.pending > 0
+    return sorted(found[accounts:])
+
+
+def measure_route(settings: Settings, accounts: int) -> list[Answers]:
+    """Ask the app's server for balances: with nothing else going on, and while a refresh runs.
+
+    The accounts are those that ``live_milliseconds`` declared, its 1,000 events are pending.
+    """
     _progress("building what the balance reads")
     _dbt(settings, 2, "--select", "rpt_account", "rpt_credits_usage", "rpt_usage_event")
     _publish(settings, 2)
-    accounts = _declare(settings, size)
-    day = FIRST_DAY + timedelta(days=size.days)
-    with writing(settings, "raw") as connection:
-        _note_load(connection, 3, day + timedelta(days=1))
-        connection.execute(
-            "insert into raw.main.usage_event"
-            " select 3, i, 'bench', 'pending' || i, 0, false, hash('bench', 'pending' || i),"
-            f" $accounts[i % {len(accounts)} + 1], 'agent-1', 'llm', 'gpt-4o',"
-            f" timestamp '{day} 12:30', date '{day}', 1200, 0.5, 900, 0, 0, 120, 'ok',"
-            " null, null, null from range(1000) as events (i)",
-            {"accounts": accounts},
-        )
+    names = [f"account-{number:06}" for number in range(accounts)]
     environment = settings.environment() | {"METERHOUSE_API_TOKEN": "bench"}
     scripts, logs = Path(sys.executable).parent, settings.home / "logs"
     port = free_port()
@@ -222,9 +267,9 @@ def measure_route(settings: Settings, size: Size) -> list[Answers]:
     with supervising() as supervisor:
         supervisor.start("the app", app, environment, logs / "app.log")
         supervisor.wait_for(f"http://127.0.0.1:{port}/healthz", 120)
-        _ask(port, accounts[:3], lambda number: number < 20)
+        _ask(port, names, lambda number: number < 20)
         _progress("asking with nothing else going on")
-        quiet = _ask(port, accounts, lambda number: number < 200)
+        quiet = _ask(port, names, lambda number: number < 200)
         _progress("asking while a refresh runs")
         with (logs / "refresh.log").open("wb") as log:
             refresh = subprocess.Popen(
@@ -234,26 +279,8 @@ def measure_route(settings: Settings, size: Size) -> list[Answers]:
                 stdout=log,
                 stderr=log,
             )
-            busy = _ask(port, accounts, lambda _: refresh.poll() is None)
+            busy = _ask(port, names, lambda _: refresh.poll() is None)
     return [Answers("alone", *quiet), Answers("while a refresh runs", *busy)]
-
-
-def _declare(settings: Settings, size: Size) -> list[str]:
-    """Some of the accounts in the operational store, with as many lots; their ids."""
-    accounts = [f"account-{number:06}" for number in range(min(size.accounts, ROUTE_ACCOUNTS))]
-    begin = datetime.combine(FIRST_DAY, datetime.min.time(), UTC) - timedelta(days=10)
-    with open_store(settings) as store:
-        for account_id in accounts:
-            add_account(store, account_id)
-            for lot in range(size.grants):
-                grant(
-                    store,
-                    account_id,
-                    "100",
-                    reason=f"lot {lot}",
-                    effective_at=begin + timedelta(days=lot * size.days / size.grants),
-                )
-    return accounts
 
 
 def _ask(
@@ -324,14 +351,12 @@ def fill(settings: Settings, size: Size) -> None:
         )
 
 
-def _note_load(connection: Connection, load_id: int, day: date) -> None:
+def _note_load(connection: Connection, load_id: int, day: date, minute: int = 0) -> None:
+    begins = datetime.combine(day, datetime.min.time()) + timedelta(hours=13)
     connection.execute(
         "insert into raw.main.load select $load_id, 'file', 'bench', 'bench', '', 0, 0, 0, 0, 0, 0,"
         " $at, $at, null",
-        {
-            "load_id": load_id,
-            "at": datetime.combine(day, datetime.min.time()) + timedelta(hours=13),
-        },
+        {"load_id": load_id, "at": begins + timedelta(minutes=minute)},
     )
 
 
@@ -418,6 +443,8 @@ def _show(found: Sequence[Measured], outcome: Mapping[str, Any]) -> None:
             f"≤ {AIM:g}",
         )
     console.print(table)
+    live = outcome["live_ms"]
+    console.print(f"live balance, warm: p50 {live['p50']:.1f} ms, p95 {live['p95']:.1f} ms")
     for run in found:
         slowest = sorted(run.seconds.items(), key=lambda pair: -pair[1])
         console.print(f"{run.case}: " + ", ".join(f"{name} {spent:.2f}" for name, spent in slowest))

@@ -356,8 +356,8 @@ select account_id, lot_id, cast(null as varchar) as purchase_id, kind,
     cast(consumed + remaining as decimal(38, 9)) as granted_credits, consumed as consumed_credits,
     cast(0 as decimal(38, 9)) as forfeited_credits, remaining as remaining_credits,
     case when price is not null then 'EUR' end as currency, cast(price as bigint) as paid_minor,
-    cast(coalesce(price, 0) as decimal(38, 12)) as recognised_minor,
-    cast(0 as decimal(38, 12)) as deferred_minor,
+    cast(coalesce(price, 0) as decimal(38, 21)) as recognised_minor,
+    cast(0 as decimal(38, 21)) as deferred_minor,
     cast(first_date as timestamp) as effective_at, expires_at,
     cast(null as timestamp) as voided_at, $now as last_used_at
 from lot;
@@ -410,7 +410,7 @@ select account_id, posting_number, cast(date_trunc('month', posted_at) as date) 
     cast(change as decimal(38, 9)) as change_credits,
     cast(sum(change) over (partition by account_id order by posting_number) as decimal(38, 9))
         as balance_credits,
-    cast(0 as decimal(38, 12)) as value_minor, cast(null as varchar) as currency
+    cast(0 as decimal(38, 21)) as value_minor, cast(null as varchar) as currency
 from numbered;
 
 create table marts.main.rpt_credits_balance as

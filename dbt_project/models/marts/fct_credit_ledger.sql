@@ -113,7 +113,7 @@ entries as (
         ledger_account,
         segment,
         cast(coalesce(credits_entry, 0) as decimal(38, 9)) as credits,
-        cast(coalesce(amount_entry, 0) as decimal(38, 12)) as amount_minor,
+        cast(coalesce(amount_entry, 0) as decimal(38, 21)) as amount_minor,
         case when ledger_account not like 'credits:%' then currency end as currency,
         usage_date,
         posted_date,

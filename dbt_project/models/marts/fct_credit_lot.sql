@@ -120,11 +120,11 @@ final as (
         cast(remaining_credits as decimal(38, 9)) as remaining_credits,
         paid_minor,
         unit_cost_minor,
-        cast(recognised_minor as decimal(38, 12)) as recognised_minor,
-        cast(breakage_minor as decimal(38, 12)) as breakage_minor,
-        cast(returned_minor as decimal(38, 12)) as returned_minor,
-        cast(claimed_minor as decimal(38, 12)) as receivable_minor,
-        cast(deferred_minor as decimal(38, 12)) as deferred_minor,
+        cast(recognised_minor as decimal(38, 21)) as recognised_minor,
+        cast(breakage_minor as decimal(38, 21)) as breakage_minor,
+        cast(returned_minor as decimal(38, 21)) as returned_minor,
+        cast(claimed_minor as decimal(38, 21)) as receivable_minor,
+        cast(deferred_minor as decimal(38, 21)) as deferred_minor,
 
         ---------- timestamps
         effective_at,

@@ -47,7 +47,7 @@ earned as (
         usage_date,
         min(currency) as currency,
         count(distinct currency) as currencies,
-        sum(value_minor) as revenue_minor
+        cast(sum(value_minor) as decimal(38, 12)) as revenue_minor
     from postings
     where
         posting_kind in ('consumption', 'overage_payment')

@@ -42,6 +42,12 @@ account_terms as (
 
 ),
 
+zone_days as (
+
+    select * from {{ ref('int_zone_days_cut') }}
+
+),
+
 -- Usage of a segment, day after day, from where to where.
 used as (
 
@@ -184,13 +190,20 @@ moments as (
 
 ),
 
+-- Most days are cut already; the others cost a conversion.
 dated as (
 
     select
         moments.lot_id,
         moments.posted_at,
         moments.is_begin,
-        {{ account_date('moments.posted_at', 'account_terms') }} as posted_date
+        case
+            when zone_days.cut_at is null
+                then {{ account_date('moments.posted_at', 'account_terms') }}
+            when moments.posted_at >= zone_days.cut_at
+                then greatest(zone_days.last_date, account_terms.first_usage_date)
+            else greatest(zone_days.first_date, account_terms.first_usage_date)
+        end as posted_date
     from moments
     inner join lots
         on moments.lot_id = lots.lot_id
@@ -199,6 +212,10 @@ dated as (
             lots.account_id = account_terms.account_id
             and moments.posted_at >= account_terms.starts_at
             and moments.posted_at < account_terms.ends_at
+    left join zone_days
+        on
+            account_terms.time_zone = zone_days.time_zone
+            and cast(moments.posted_at as date) = zone_days.usage_date_utc
 
 ),
 
@@ -214,9 +231,9 @@ granted as (
         dated.posted_date,
         lots.credits,
         lots.currency,
-        cast(coalesce(lots.paid_minor, 0) as decimal(38, 12)) as value_minor,
-        cast(coalesce(lots.paid_minor, 0) as decimal(38, 12)) as cash_minor,
-        cast(0 as decimal(38, 12)) as receivable_minor
+        cast(coalesce(lots.paid_minor, 0) as decimal(38, 21)) as value_minor,
+        cast(coalesce(lots.paid_minor, 0) as decimal(38, 21)) as cash_minor,
+        cast(0 as decimal(38, 21)) as receivable_minor
     from lots
     inner join dated
         on lots.lot_id = dated.lot_id
@@ -247,8 +264,8 @@ consumption as (
                     - {{ value_of_consumed('lots', 'consumed.lot_from') }}
             else 0
         end as value_minor,
-        cast(0 as decimal(38, 12)) as cash_minor,
-        cast(0 as decimal(38, 12)) as receivable_minor
+        cast(0 as decimal(38, 21)) as cash_minor,
+        cast(0 as decimal(38, 21)) as receivable_minor
     from consumed
     inner join lots
         on consumed.lot_id = lots.lot_id
@@ -267,9 +284,9 @@ overspent as (
         usage_date as posted_date,
         credits,
         cast(null as varchar) as currency,
-        cast(0 as decimal(38, 12)) as value_minor,
-        cast(0 as decimal(38, 12)) as cash_minor,
-        cast(0 as decimal(38, 12)) as receivable_minor
+        cast(0 as decimal(38, 21)) as value_minor,
+        cast(0 as decimal(38, 21)) as cash_minor,
+        cast(0 as decimal(38, 21)) as receivable_minor
     from overage
 
 ),
@@ -296,8 +313,8 @@ repayment as (
                 else 0
             end
         ) as value_minor,
-        cast(0 as decimal(38, 12)) as cash_minor,
-        cast(0 as decimal(38, 12)) as receivable_minor
+        cast(0 as decimal(38, 21)) as cash_minor,
+        cast(0 as decimal(38, 21)) as receivable_minor
     from repaid
     inner join lots
         on repaid.lot_id = lots.lot_id
@@ -329,7 +346,7 @@ forfeited as (
         dated.posted_date,
         lots.credits - coalesce(spent.credits, 0) as credits,
         lots.currency,
-        cast(coalesce(lots.paid_minor, 0) as decimal(38, 12))
+        cast(coalesce(lots.paid_minor, 0) as decimal(38, 21))
         - case
             when lots.paid_minor > 0
                 then {{ value_of_consumed('lots', 'coalesce(spent.credits, 0)') }}
@@ -339,11 +356,11 @@ forfeited as (
             case
                 when lots.end_cause in ('refund', 'chargeback') then -coalesce(lots.refunded_minor, 0)
                 else 0
-            end as decimal(38, 12)
+            end as decimal(38, 21)
         ) as cash_minor,
         cast(
             case when lots.end_cause = 'chargeback' then coalesce(lots.receivable_minor, 0) else 0 end
-            as decimal(38, 12)
+            as decimal(38, 21)
         ) as receivable_minor
     from lots
     inner join dated
@@ -395,7 +412,7 @@ final as (
         ---------- numbers
         cast(segment as bigint) as segment,
         cast(credits as decimal(38, 9)) as credits,
-        cast(value_minor as decimal(38, 12)) as value_minor,
+        cast(value_minor as decimal(38, 21)) as value_minor,
         cash_minor,
         receivable_minor,
 
