@@ -33,9 +33,10 @@ STATES = {
 
 def draw_packages(gate: Gate, reader: AccountReader) -> None:
     """The packages that the account can buy."""
-    offers = buying.packages_of(reader)
+    offers: list[Offer] = []
     try:
         gateway, problem = gateway_for(gate.settings).name, None
+        offers = buying.packages_of(reader)
     except MeterhouseError as error:
         gateway, problem = "", str(error)
     with card("packages", fills=False):

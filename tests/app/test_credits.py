@@ -233,9 +233,13 @@ def test_without_any_account_it_says_how_to_declare_one(open_page, tmp_path):
     assert "There are no accounts yet" in text
 
 
-def test_an_account_that_nobody_declared_has_no_balance(open_page, published):
-    text = text_of(open_page("overview", published, account="acme"))
-    assert "meterhouse accounts add acme" in text
+def test_an_account_that_nobody_declared_has_no_balance(open_page, own_lake):
+    with open_store(own_lake) as store:
+        add_account(store, "other")
+    for page in ("overview", "credits"):
+        text = text_of(open_page(page, own_lake, account="acme"))
+        assert "meterhouse accounts add acme" in text
+    assert "there is no account acme" in text.lower()
 
 
 def test_standing_says_low_overage_and_nothing_left(stocked):
