@@ -35,6 +35,7 @@ soak: $(VENV)/development ## Load, refresh and read at once for two minutes
 bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.usage
+	$(BIN)/python -m benchmarks.credits
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

@@ -1,7 +1,7 @@
 """The server's entry: ``streamlit run app/asgi.py`` from the project's root.
 
-Beside the pages it answers ``/healthz`` and hands out exported files, and loads at start what
-the first visitor would otherwise wait for.
+Beside the pages it answers ``/healthz``, the platform's API and the routes of payment, hands out
+exported files and receipts, and loads at start what the first visitor would otherwise wait for.
 """
 
 import logging
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from app import api, payments, receipts
 from app.exports import ROUTES, close_export_desk
 from app.long_address import ShortenAddress
 from app.markup import empty
@@ -61,7 +62,7 @@ async def healthz(_: Request) -> PlainTextResponse:
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz), *ROUTES],
+    routes=[Route("/healthz", healthz), *ROUTES, *payments.routes, *receipts.routes, *api.routes],
     middleware=[Middleware(ShortenAddress)],
     lifespan=warm_up,
     on_script_error=say_what_failed,

@@ -20,7 +20,7 @@ CLICKED = "clicked"
 BARS_SHOWN = 400
 """Days that are drawn each as a bar; longer ranges are drawn by months."""
 
-_AMOUNT = "format(datum.value, datum.value < 100000 ? ',.6~g' : '.3~s')"
+AMOUNT = "format(datum.value, datum.value < 100000 ? ',.6~g' : '.3~s')"
 
 
 def trend_axis(month: date) -> list[date]:
@@ -108,7 +108,7 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
     axis = alt.Axis(
         title=None,
         tickCount=4,
-        labelExpr=_AMOUNT,
+        labelExpr=AMOUNT,
         domain=False,
         ticks=False,
         gridColor=colours.grid,
@@ -165,7 +165,7 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
     layers.append(usual)
     if any(row["mark"] for row in rows):
         layers.extend(marks)
-    return _calm(layers, height=250)
+    return calm(layers, height=250)
 
 
 def usage_rows(
@@ -253,7 +253,7 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     axis = alt.Axis(
         title=None,
         tickCount=3,
-        labelExpr=_AMOUNT,
+        labelExpr=AMOUNT,
         domain=False,
         ticks=False,
         gridColor=colours.grid,
@@ -281,7 +281,7 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
         y=alt.Y("before:Q", axis=axis), tooltip=tooltip
     )
     has_before = any(row["before"] for row in rows)
-    return _calm([bars, before] if has_before else [bars], height=150)
+    return calm([bars, before] if has_before else [bars], height=150)
 
 
 def pace_rows(
@@ -331,7 +331,7 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
         axis=alt.Axis(
             title=None,
             tickCount=3,
-            labelExpr=_AMOUNT,
+            labelExpr=AMOUNT,
             domain=False,
             ticks=False,
             gridColor=colours.grid,
@@ -366,7 +366,7 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
     }
     lines = {row["line"] for row in rows}
     layers = [layer for line in drawn if line in lines for layer in drawn[line]]
-    return _calm([*layers, base.mark_point(size=120, opacity=0).encode(tooltip=tooltip)], 150)
+    return calm([*layers, base.mark_point(size=120, opacity=0).encode(tooltip=tooltip)], 150)
 
 
 def _pace(line: str, number: int, total: Decimal, last: date) -> dict[str, Any]:
@@ -404,7 +404,7 @@ def _is_marked(day: Day) -> bool:
     return day.is_spike and day.credits > 0
 
 
-def _calm(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
+def calm(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
     """The layers as one chart without a frame, as wide as its card."""
     chart: alt.LayerChart = (
         alt.layer(*layers)

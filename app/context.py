@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -10,6 +10,13 @@ import streamlit as st
 from app import formats
 from app.gate import Account, Gate
 from app.lake import LakeReader
+from app.queries.credits import (
+    BalanceDay,
+    LedgerFilter,
+    LedgerPage,
+    gather_days,
+    gather_ledger,
+)
 from app.queries.data_health import DataHealth, gather_data_health
 from app.queries.overview import (
     Freshness,
@@ -38,13 +45,18 @@ from app.queries.usage import (
     gather_tags,
 )
 from app.usage_address import EventKey, UsageView
-from billing.store import Store, open_store
+from billing.position import CreditPosition
+from billing.store import Store, open_store, store_exists
+from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
 from warehouse.usage.selection import Dimension, Selection
 
 HEAD_SECONDS = 5
 """How long figures read at the head are shown again before they are read anew."""
+
+LIVE_SECONDS = 0.8
+"""The same for balances: sessions that look at one account at the same time share an answer."""
 
 
 def shared_reader() -> LakeReader:
@@ -55,13 +67,24 @@ def shared_reader() -> LakeReader:
 
 def open_gate() -> Gate:
     """The gate at the publication of this moment."""
+    settings = load_settings()
     reader = shared_reader()
-    return Gate(reader, reader.publication())
+    has_store = store_exists(settings)
+    store = (lambda: shared_store(settings)) if has_store else None
+    return Gate(reader, reader.publication(), store)
+
+
+def shared_store(settings: Settings) -> Store:
+    """The operational store that all sessions share; raises MeterhouseError out of reach."""
+    return _store(settings.model_dump_json(), settings)
 
 
 def accounts(gate: Gate) -> list[Account]:
-    """The accounts to choose from."""
-    return _accounts(_key(gate), gate)
+    """The accounts to choose from: those published, then those that were only declared so far."""
+    published = _accounts(_key(gate), gate) if gate.publication else []
+    known = {account.account_id for account in published}
+    declared = _declared_accounts(_key(gate), gate)
+    return [*published, *(each for each in declared if each.account_id not in known)]
 
 
 def overview(gate: Gate, account_id: str, month: date) -> Overview:
@@ -142,7 +165,22 @@ def usage_pending(gate: Gate, account_id: str, selection: Selection) -> PendingE
 
 def store(gate: Gate) -> Store:
     """The operational store that all sessions share; raises MeterhouseError out of reach."""
-    return _store(gate.settings.model_dump_json(), gate.settings)
+    return shared_store(gate.settings)
+
+
+def position(gate: Gate, account_id: str) -> CreditPosition | None:
+    """The credits of this moment, at most :data:`LIVE_SECONDS` old; None if nobody declared it."""
+    return _position(_key(gate), account_id, gate)
+
+
+def credit_days(gate: Gate, account_id: str) -> list[BalanceDay]:
+    """The account's balance day by day."""
+    return _credit_days(_key(gate), account_id, gate)
+
+
+def credit_ledger(gate: Gate, account_id: str, chosen: LedgerFilter, page: int) -> LedgerPage:
+    """A page of the account's ledger."""
+    return _credit_ledger(_key(gate), account_id, chosen, page, gate)
 
 
 def _key(gate: Gate) -> tuple[str, Publication | None]:
@@ -158,6 +196,40 @@ def _reader(key: str, _settings: Settings) -> LakeReader:
 @st.cache_data(max_entries=4, ttl="1h", show_spinner=False)
 def _accounts(key: tuple[str, Publication | None], _gate: Gate) -> list[Account]:
     return _gate.accounts()
+
+
+@st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
+def _declared_accounts(key: tuple[str, Publication | None], _gate: Gate) -> list[Account]:
+    return sorted(_gate.declared_accounts(), key=lambda each: (each.name.lower(), each.account_id))
+
+
+@st.cache_data(max_entries=2000, ttl=LIVE_SECONDS, show_spinner=False)
+def _position(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> CreditPosition | None:
+    # A gate of now: the page's own may be older than what was published since it was drawn.
+    try:
+        return open_gate().enter(account_id).position(datetime.now(UTC))
+    except MeterhouseError:
+        return None
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _credit_days(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> list[BalanceDay]:
+    return gather_days(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _credit_ledger(
+    key: tuple[str, Publication | None],
+    account_id: str,
+    chosen: LedgerFilter,
+    page: int,
+    _gate: Gate,
+) -> LedgerPage:
+    return gather_ledger(_gate.enter(account_id), chosen, page)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)

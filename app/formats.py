@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
+from billing.currencies import MINOR_DIGITS
+
 DASH = "–"
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -57,6 +59,20 @@ def usd(value: Decimal | None) -> str:
         return "< $0.0001"
     text = number(size, 0 if size >= 100_000 else 2 if size >= Decimal("0.1") or not size else 4)
     return f"{MINUS if value < 0 else ''}${text}"
+
+
+_SYMBOLS = {"EUR": "€", "GBP": "£", "JPY": "¥", "USD": "$"}
+
+
+def money(minor: Decimal | int | None, currency: str | None) -> str:
+    """Minor units as ``€1,900.00`` or ``CHF 49.00``, with the digits of the currency."""
+    if minor is None or currency is None:
+        return DASH
+    digits = MINOR_DIGITS.get(currency, 2)
+    text = number(abs(Decimal(minor)).scaleb(-digits), digits)
+    sign = MINUS if minor < 0 else ""
+    symbol = _SYMBOLS.get(currency)
+    return f"{sign}{symbol}{text}" if symbol else f"{sign}{currency}{THIN}{text}"
 
 
 def share(value: Decimal | None) -> str:

@@ -7,15 +7,22 @@ published snapshot; what is read at the head says so in its question. Values are
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from app.lake import LakeReader, State
+from billing.accounts import Account as StoredAccount
+from billing.accounts import get_account, list_accounts
+from billing.position import CreditPosition, credit_position
+from billing.store import Store
+from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings
 
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 _REPORTING_MODEL = re.compile(r"rpt_[a-z0-9_]+")
 _HEAD_TABLE = re.compile(r"raw\.main\.[a-z_]+")
@@ -94,6 +101,9 @@ class StaffQuestion(Generic[Row]):
 _ACCOUNTS = StaffQuestion(
     Account, "select {columns} from marts.main.rpt_account order by lower(name), account_id"
 )
+_ACCOUNT = StaffQuestion(
+    Account, "select {columns} from marts.main.rpt_account where account_id = $account_id"
+)
 
 
 class AccountReader:
@@ -110,14 +120,64 @@ class AccountReader:
             raise ValueError("the account is bound by the gate and cannot be a parameter")
         return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
 
+    def ask_store(self, question: Callable[[Store, str], Answer]) -> Answer:
+        """What the operational store answers about this account, whose id ``question`` gets."""
+        return question(self._gate.store(), self.account.account_id)
+
+    def position(self, now: datetime) -> CreditPosition:
+        """Its credits at ``now``: settled usage at the gate's publication, and what is above it.
+
+        Raises MeterhouseError for an account that is not in the operational store.
+        """
+        lake = self._gate.lake()
+        return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
+
+
+@dataclass(frozen=True)
+class LakeAt:
+    """The lakes as ``billing`` reads them, at one publication from the first query to the last."""
+
+    reader: LakeReader
+    at: Publication | None
+
+    def publication(self) -> Publication | None:
+        """The publication that was chosen."""
+        return self.at
+
+    def has_table(self, table: str) -> bool:
+        """Whether ``catalog.schema.table`` exists at the head."""
+        return self.reader.has_table(table)
+
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any], *, publication: Publication | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query with named parameters, at ``publication`` or at the head."""
+        return self.reader.rows(sql, parameters, publication=publication)
+
 
 class Gate:
     """Answers questions at one publication, and at the head where a question says so."""
 
-    def __init__(self, reader: LakeReader, publication: Publication | None) -> None:
-        """Without a ``publication`` only the head can be read."""
+    def __init__(
+        self,
+        reader: LakeReader,
+        publication: Publication | None,
+        store: Callable[[], Store] | None = None,
+    ) -> None:
+        """Without a ``publication`` only the head can be read, without a ``store`` only lakes."""
         self._reader = reader
         self.publication = publication
+        self._store = store
+
+    def lake(self) -> "LakeAt":
+        """The lakes at this publication, for figures that ``billing`` works out of an account."""
+        return LakeAt(self._reader, self.publication)
+
+    def store(self) -> Store:
+        """The operational store. Raises MeterhouseError where there is none to ask."""
+        if self._store is None:
+            raise MeterhouseError("there is no operational store here yet")
+        return self._store()
 
     @property
     def settings(self) -> Settings:
@@ -130,10 +190,23 @@ class Gate:
 
     def enter(self, account_id: str) -> AccountReader:
         """The reader of one account. Raises UnknownAccount unless the user may see it."""
-        for account in self.accounts():
-            if account.account_id == account_id:
+        if not (account_id.isascii() and account_id.isprintable()):
+            raise UnknownAccount(account_id)  # no id has such letters, and NUL ends a query
+        if self.publication is not None:
+            for account in self.ask_staff(_ACCOUNT, account_id=account_id):
                 return AccountReader(self, account)
+        if self._store is not None:
+            try:
+                return AccountReader(self, _declared(get_account(self._store(), account_id)))
+            except MeterhouseError:
+                raise UnknownAccount(account_id) from None
         raise UnknownAccount(account_id)
+
+    def declared_accounts(self) -> list[Account]:
+        """Every account of the operational store; those that are not published yet as well."""
+        return (
+            [_declared(account) for account in list_accounts(self._store())] if self._store else []
+        )
 
     def has_raw(self) -> bool:
         """Whether anything was ever loaded."""
@@ -161,6 +234,14 @@ class Gate:
             publication=self.publication if question.state == "published" else None,
         )
         return [question.row(*values) for values in found]
+
+
+def _declared(stored: StoredAccount) -> Account:
+    """An account of the store, of whose usage nothing is known here."""
+    term = stored.current
+    return Account(
+        stored.account_id, term.name, term.time_zone, term.currency, term.plan, None, None, None
+    )
 
 
 def _columns(row: type, expressions: Mapping[str, str]) -> str:

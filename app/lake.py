@@ -72,6 +72,8 @@ class LakeReader:
         self._head: _Shared | None = None
         self._attached: set[str] = set()
         self._pins: dict[Publication, _Shared] = {}
+        self._tables: set[str] = set()
+        self._was_published = False
 
     def publication(self) -> Publication | None:
         """The published pointer as it is now, or None before the first publication."""
@@ -89,9 +91,14 @@ class LakeReader:
             return lake in self._attached
 
     def has_table(self, table: str) -> bool:
-        """Whether ``catalog.schema.table`` exists at the head."""
+        """Whether ``catalog.schema.table`` exists at the head; no table ever goes away again."""
+        if table in self._tables:
+            return True
         with self._cursor(None) as cursor:
-            return table_exists(cursor, table)
+            is_there = table_exists(cursor, table)
+        if is_there:
+            self._tables.add(table)
+        return is_there
 
     def rows(
         self,
@@ -124,7 +131,9 @@ class LakeReader:
 
     def _latest(self) -> Publication | None:
         with self._cursor(None) as cursor:
-            return latest_publication(cursor)
+            found = latest_publication(cursor, is_there=self._was_published)
+        self._was_published = found is not None
+        return found
 
     def _ask(
         self, sql: str, parameters: Mapping[str, Any], publication: Publication | None
@@ -166,6 +175,8 @@ class LakeReader:
             self._head.retire()
         self._head = None
         self._attached.clear()
+        self._tables.clear()
+        self._was_published = False
 
     def _drop_pin(self, publication: Publication) -> None:
         if publication in self._pins:

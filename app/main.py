@@ -42,6 +42,12 @@ def main() -> None:
                     icon=":material/list_alt:",
                     url_path="usage",
                 ),
+                st.Page(
+                    "views/credits.py",
+                    title="Credits",
+                    icon=":material/toll:",
+                    url_path="credits",
+                ),
             ],
             "Admin": [
                 st.Page(

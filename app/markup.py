@@ -305,7 +305,7 @@ def empty(title: str, *lines: Child, commands: Sequence[str] = ()) -> Html:
 
 
 def notice(kind: str, title: str, *lines: Child) -> Html:
-    """A framed remark; ``kind`` is warn, bad or quiet."""
+    """A framed remark; ``kind`` is warn, bad, good or quiet."""
     return tag(
         "div",
         tag("strong", title),

@@ -23,6 +23,7 @@ class Palette:
     accent: str
     faded: str
     spike: str
+    good: str
     usual: str
     text: str
     grid: str
@@ -33,6 +34,7 @@ LIGHT = Palette(
     accent="#5b54e8",
     faded="#c9c9f2",
     spike="#f08a5d",
+    good="#2f9e6e",
     usual="#8a8fa6",
     text="#646a80",
     grid="#eceef4",
@@ -42,6 +44,7 @@ DARK = Palette(
     accent="#8485f7",
     faded="#3c3f6b",
     spike="#f2a27a",
+    good="#5ecb9b",
     usual="#8f94aa",
     text="#9499ae",
     grid="#232735",

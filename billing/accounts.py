@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -44,6 +45,7 @@ def add_account(
     currency: str = DEFAULT_CURRENCY,
     email: str | None = None,
     plan: str = DEFAULT_PLAN,
+    overage_price: str | None = None,
     actor: str | None = None,
     now: datetime | None = None,
 ) -> Account:
@@ -61,6 +63,7 @@ def add_account(
         currency=validation.currency(currency),
         email=validation.email(email),
         plan=validation.plan(plan),
+        overage_price=validation.overage_price(overage_price),
     )
     with store.writing() as connection:
         if connection.scalar(sa.select(account.c.id).where(account.c.id == account_id)):
@@ -84,10 +87,11 @@ def set_account(
 ) -> list[Term]:
     """Record ``changes`` of an account and return the new terms; none when all is so already.
 
-    ``changes`` maps name, email, time_zone, currency or plan to a new value (an e-mail may be
-    None). They hold from ``effective_from``, the first day of a month; without it name and
-    e-mail change from the current month on, the others from the next, both in the account's
-    days. Raises MeterhouseError for an unknown account or a value that cannot be used.
+    ``changes`` maps name, email, time_zone, currency, plan or overage_price to a new value as text
+    (an e-mail or a price may be None). They hold from ``effective_from``, the first day of a
+    month; without it name and e-mail change from the current month on, the others from the next,
+    both in the account's days. Raises MeterhouseError for an unknown account or a value that
+    cannot be used.
     """
     at, who = now or datetime.now(UTC), actor or current_user()
     if not changes:
@@ -102,7 +106,7 @@ def set_account(
         if not terms:
             raise _unknown(account_id)
         current, _ = split_at(terms, at)
-        by_start: dict[date, dict[str, str | None]] = {}
+        by_start: dict[date, dict[str, str | Decimal | None]] = {}
         for field, value in valid.items():
             month = start or default_start(field, current, at)
             by_start.setdefault(month, {})[field] = value
@@ -194,9 +198,11 @@ class StoreAccounts:
         return tuple(sorted(done.created + done.existing))
 
 
-def _valid(field: str, value: str | None) -> str | None:
+def _valid(field: str, value: str | None) -> str | Decimal | None:
     if field == "email":
         return validation.email(value)
+    if field == "overage_price":
+        return validation.overage_price(value)
     checks = {
         "name": validation.account_name,
         "time_zone": validation.time_zone,
@@ -236,6 +242,7 @@ def _terms(connection: sa.Connection, account_id: str | None) -> dict[str, list[
                 currency=row.currency,
                 email=row.email,
                 plan=row.plan,
+                overage_price=row.overage_price,
                 term_id=row.term_id,
             )
         )
@@ -270,6 +277,7 @@ def _insert_terms(
             "currency": term.currency,
             "email": term.email,
             "plan": term.plan,
+            "overage_price": term.overage_price,
             "recorded_at": at,
             "recorded_by": who,
         }

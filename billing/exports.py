@@ -3,7 +3,7 @@
 Times are UTC without a zone, as in the lake; decimals stay exact.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,38 +11,43 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from billing.schema import account_term, rate
+from billing import schema
 from billing.store import Store
 
 _TIME = pa.timestamp("us")
+_EXACT = pa.decimal128(24, 12)
 
-TERM_SCHEMA = pa.schema(
-    [
-        ("term_id", pa.int64()),
-        ("account_id", pa.string()),
-        ("effective_from", pa.date32()),
-        ("name", pa.string()),
-        ("time_zone", pa.string()),
-        ("currency", pa.string()),
-        ("email", pa.string()),
-        ("plan", pa.string()),
-        ("recorded_at", _TIME),
-    ]
-)
-"""Columns of ``raw.main.account_term`` but for its load_id."""
+_TYPES: dict[type[Any], Callable[[], pa.DataType]] = {
+    schema.UtcDateTime: lambda: _TIME,
+    schema.ExactDecimal: lambda: _EXACT,
+    sa.Date: pa.date32,
+    sa.Boolean: pa.bool_,
+    sa.BigInteger: pa.int64,
+    sa.Integer: pa.int64,
+    sa.String: pa.string,
+}
 
-RATE_SCHEMA = pa.schema(
-    [
-        ("rate_id", pa.int64()),
-        ("category", pa.string()),
-        ("model", pa.string()),
-        ("unit", pa.string()),
-        ("credits_per_unit", pa.decimal128(24, 12)),
-        ("effective_from", _TIME),
-        ("recorded_at", _TIME),
-    ]
-)
-"""Columns of ``raw.main.rate`` but for its load_id."""
+EXPORTED: dict[str, tuple[sa.Table, str]] = {
+    "account_term": (schema.account_term, "term_id"),
+    "rate": (schema.rate, "rate_id"),
+    "credit_package": (schema.credit_package, "offer_id"),
+    "purchase": (schema.purchase, "purchase_number"),
+    "payment_event": (schema.payment_event, "payment_event_id"),
+    "credit_grant": (schema.credit_grant, "grant_id"),
+    "credit_void": (schema.credit_void, "void_id"),
+}
+"""Tables that go into the raw lake, each with the id that only grows."""
+
+_PRIVATE = {"recorded_by", "request_key"}
+"""Columns that stay in the store: who did it, and what only guards against doing it twice."""
+
+
+def export_schema(name: str) -> pa.Schema:
+    """Columns of a raw table but for its load_id."""
+    table, _ = EXPORTED[name]
+    return pa.schema(
+        [(column.name, _arrow(column)) for column in table.c if column.name not in _PRIVATE]
+    )
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,12 @@ class StoreExport:
 
     store: Store
 
-    def terms_after(self, term_id: int) -> pa.Table:
-        """Account terms with a higher id, by id, in the columns of TERM_SCHEMA."""
-        return self._after(account_term, account_term.c.term_id, term_id, TERM_SCHEMA)
-
-    def rates_after(self, rate_id: int) -> pa.Table:
-        """Rates with a higher id, by id, in the columns of RATE_SCHEMA."""
-        return self._after(rate, rate.c.rate_id, rate_id, RATE_SCHEMA)
-
-    def _after(
-        self, table: sa.Table, key: sa.Column[Any], position: int, schema: pa.Schema
-    ) -> pa.Table:
-        columns = [table.c[name] for name in schema.names]
-        query = sa.select(*columns).where(key > position).order_by(key)
+    def after(self, name: str, position: int) -> pa.Table:
+        """The rows of a table of EXPORTED with a higher id than ``position``, by id."""
+        table, key = EXPORTED[name]
+        fields = export_schema(name)
+        columns = [table.c[field.name] for field in fields]
+        query = sa.select(*columns).where(table.c[key] > position).order_by(table.c[key])
         with self.store.reading() as connection:
             rows = connection.execute(query).all()
         values: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else [()] * len(columns)
@@ -71,10 +69,17 @@ class StoreExport:
             pa.array(map(_naive, column), type=field.type)
             if field.type == _TIME
             else pa.array(column, type=field.type)
-            for column, field in zip(values, schema, strict=True)
+            for column, field in zip(values, fields, strict=True)
         ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        return pa.Table.from_arrays(arrays, schema=fields)
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
+def _arrow(column: sa.Column[Any]) -> pa.DataType:
+    for kind, made in _TYPES.items():
+        if isinstance(column.type, kind):
+            return made()
+    raise TypeError(f"{column} has no Arrow type")
+
+
+def _naive(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)

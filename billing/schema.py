@@ -86,6 +86,7 @@ account_term = sa.Table(
     sa.Column("currency", sa.String(3), nullable=False),
     sa.Column("email", sa.String(254)),
     sa.Column("plan", sa.String(32), nullable=False),
+    sa.Column("overage_price", ExactDecimal),
     sa.Column("recorded_at", UtcDateTime, nullable=False),
     sa.Column("recorded_by", sa.String(200), nullable=False),
     sa.Index(None, "account_id"),
@@ -120,3 +121,157 @@ saved_view = sa.Table(
     sa.UniqueConstraint("account_id", "page", "name"),
     sqlite_autoincrement=True,
 )
+
+member = sa.Table(
+    "member",
+    metadata,
+    sa.Column("member_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("role", sa.String(16)),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Of one account and e-mail the newest row counts; without a role the person was removed."""
+
+credit_package = sa.Table(
+    "credit_package",
+    metadata,
+    sa.Column("offer_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("package_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("credits", ExactDecimal, nullable=False),
+    sa.Column("bonus_credits", ExactDecimal, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("price_minor", sa.BigInteger, nullable=False),
+    sa.Column("validity_days", sa.Integer),
+    sa.Column("bonus_validity_days", sa.Integer),
+    sa.Column("is_offered", sa.Boolean, nullable=False),
+    sa.Column("effective_from", UtcDateTime, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "package_id"),
+    sqlite_autoincrement=True,
+)
+"""Dated offers of packages; of one package and currency the newest that has begun counts."""
+
+purchase = sa.Table(
+    "purchase",
+    metadata,
+    sa.Column("purchase_number", _Id, primary_key=True, autoincrement=True),
+    sa.Column("purchase_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("offer_id", _Id, sa.ForeignKey("credit_package.offer_id"), nullable=False),
+    sa.Column("credits", ExactDecimal, nullable=False),
+    sa.Column("bonus_credits", ExactDecimal, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("price_minor", sa.BigInteger, nullable=False),
+    sa.Column("validity_days", sa.Integer),
+    sa.Column("bonus_validity_days", sa.Integer),
+    sa.Column("gateway", sa.String(32), nullable=False),
+    sa.Column("request_key", sa.String(64), nullable=False, unique=True),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""What was bought, as it was offered; ``request_key`` makes a double click one purchase."""
+
+payment_event = sa.Table(
+    "payment_event",
+    metadata,
+    sa.Column("payment_event_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("reference", sa.String(200), nullable=False, unique=True),
+    sa.Column("purchase_id", sa.String(36), sa.ForeignKey("purchase.purchase_id"), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("session_id", sa.String(200)),
+    sa.Column("amount_minor", sa.BigInteger),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("detail", sa.String(500), nullable=False),
+    sa.Column("occurred_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "purchase_id"),
+    sqlite_autoincrement=True,
+)
+"""What happened to a purchase: opened | paid | expired | mismatched | refunded | charged_back.
+
+``reference`` makes each happen once, however often it is reported.
+"""
+
+webhook_receipt = sa.Table(
+    "webhook_receipt",
+    metadata,
+    sa.Column("receipt_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("gateway", sa.String(32), nullable=False),
+    sa.Column("event_id", sa.String(200)),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("detail", sa.String(500), nullable=False),
+    sa.Column("body_hash", sa.String(64), nullable=False),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Index(None, "event_id"),
+    sqlite_autoincrement=True,
+)
+"""Every webhook that came in: accepted | replayed | forged | unknown | ignored."""
+
+credit_grant = sa.Table(
+    "credit_grant",
+    metadata,
+    sa.Column("grant_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("reference", sa.String(200), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("credits", ExactDecimal, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("effective_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("purchase_id", sa.String(36), sa.ForeignKey("purchase.purchase_id")),
+    sa.Column("paid_minor", sa.BigInteger),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Lots of credits; ``paid_minor`` is the cash paid for the lot, null where none was.
+
+``reference`` makes each exist once, however often it is asked for.
+"""
+
+credit_void = sa.Table(
+    "credit_void",
+    metadata,
+    sa.Column("void_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("grant_id", _Id, sa.ForeignKey("credit_grant.grant_id"), nullable=False, unique=True),
+    sa.Column("cause", sa.String(16), nullable=False),
+    sa.Column("voided_at", UtcDateTime, nullable=False),
+    sa.Column("refunded_minor", sa.BigInteger),
+    sa.Column("receivable_minor", sa.BigInteger),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""The end of a lot before its time: by a void, a refund or a chargeback.
+
+``refunded_minor`` is the cash that left the lot. After a refund of a part another lot goes on, and
+its ``paid_minor`` is in there too: what the customer got is the difference. A chargeback takes
+the payment back; the part of it that was spent is owed, ``receivable_minor``.
+"""
+
+APPEND_ONLY = (
+    account_term,
+    rate,
+    member,
+    credit_package,
+    purchase,
+    payment_event,
+    webhook_receipt,
+    credit_grant,
+    credit_void,
+)
+"""Tables in which triggers refuse every change of a row."""

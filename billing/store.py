@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration; a test holds it to billing/migrations."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -74,6 +74,14 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def store_exists(settings: Settings) -> bool:
+    """Whether there is a store to ask: a file that was made, or a server, which is not asked."""
+    url = _url(settings)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return True
+    return Path(url.database).exists()
 
 
 def open_store(settings: Settings) -> Store:

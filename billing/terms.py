@@ -7,12 +7,13 @@ where the one before ended, so a term takes over at midnight in the zone of the 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.validation import next_month
 
-DATED_FIELDS = ("time_zone", "currency", "plan")
+DATED_FIELDS = ("time_zone", "currency", "plan", "overage_price")
 """Fields that change what usage costs or where it falls: by default from the next month on."""
 
 CONTACT_FIELDS = ("name", "email")
@@ -23,7 +24,9 @@ CONTACT_FIELDS = ("name", "email")
 class Term:
     """What holds for an account from ``effective_from``, a month's first day in its own days.
 
-    ``term_id`` orders terms as they were recorded and is 0 for one that is not recorded yet.
+    ``overage_price`` is what a credit beyond the lots costs, in the currency (units, not minor
+    units); None where the plan sells none. ``term_id`` orders terms as they
+    were recorded and is 0 for one that is not recorded yet.
     """
 
     effective_from: date
@@ -32,6 +35,7 @@ class Term:
     currency: str
     email: str | None
     plan: str
+    overage_price: Decimal | None = None
     term_id: int = 0
 
 
@@ -67,7 +71,7 @@ def default_start(field: str, current: Term, moment: datetime) -> date:
 
 
 def changed_terms(
-    terms: Sequence[Term], changes: Mapping[str, str | None], effective_from: date
+    terms: Sequence[Term], changes: Mapping[str, str | Decimal | None], effective_from: date
 ) -> list[Term]:
     """The terms to record so that ``changes`` hold from ``effective_from`` on.
 

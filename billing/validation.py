@@ -7,6 +7,7 @@ wrong and what would be right.
 import re
 import unicodedata
 from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 
 from billing.currencies import MINOR_DIGITS, SUCCESSORS
@@ -115,6 +116,59 @@ def plan(text: str) -> str:
             f"choose one of {', '.join(PLANS)}"
         )
     return name
+
+
+def overage_price(text: str | None) -> Decimal | None:
+    """What a credit beyond the lots costs, in units of the currency; None for no price.
+
+    Above 0 and with at most twelve decimals: overage that cost nothing would be lost silently.
+    """
+    if text is None or not text.strip():
+        return None
+    price = exact_decimal(text, "a price of overage", decimals=12)
+    if price <= 0:
+        raise MeterhouseError(
+            f"a price of overage must be above 0, not {_shown(text)}; leave it out for none"
+        )
+    return price
+
+
+def credits(text: str | Decimal) -> Decimal:
+    """An amount of credits: above 0, at most nine decimals and twelve digits before them."""
+    amount = exact_decimal(text, "an amount of credits", decimals=9)
+    if amount <= 0:
+        raise MeterhouseError(f"an amount of credits must be above 0, not {_shown(str(text))}")
+    return amount
+
+
+def exact_decimal(text: str | Decimal, what: str, *, decimals: int) -> Decimal:
+    """A finite decimal number with at most ``decimals`` places and twelve digits before them.
+
+    Raises MeterhouseError that calls the number ``what``.
+    """
+    try:
+        number = text if isinstance(text, Decimal) else Decimal(text.strip())
+    except InvalidOperation:
+        raise MeterhouseError(f"{_shown(str(text))} is no number; write for example 12.5") from None
+    if not number.is_finite() or number.adjusted() >= 12:
+        raise MeterhouseError(f"{what} must be below 1,000,000,000,000, not {_shown(str(text))}")
+    exponent = number.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > decimals:
+        raise MeterhouseError(
+            f"{what} has at most {decimals} decimals, and {_shown(str(text))} has more"
+        )
+    return number
+
+
+def line(what: str, text: str, longest: int) -> str:
+    """A text of 1 to ``longest`` characters in one line, trimmed and normalised to NFC."""
+    _refuse_unprintable(what, text)
+    found = unicodedata.normalize("NFC", text).strip()
+    if not found:
+        raise MeterhouseError(f"the {what} is missing")
+    if len(found) > longest:
+        raise MeterhouseError(f"the {what} has at most {longest} characters, not {len(found)}")
+    return found
 
 
 def month_start(day: date) -> date:

@@ -1,6 +1,14 @@
 """All checks, without the engine that evaluates them."""
 
-from expectations import conservation, daily_sums, facts, loads, raw_events, trends
+from expectations import (
+    conservation,
+    credit_ledger,
+    daily_sums,
+    facts,
+    loads,
+    raw_events,
+    trends,
+)
 from expectations.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -10,4 +18,5 @@ CHECKS: tuple[Check, ...] = (
     *daily_sums.CHECKS,
     *conservation.CHECKS,
     *trends.CHECKS,
+    *credit_ledger.CHECKS,
 )

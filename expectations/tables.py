@@ -54,6 +54,7 @@ def open_scope(settings: Settings, scope: Scope) -> Connection:
             days=days,
             newest_day=_newest_day(connection),
             after_load_id=published.raw_load_id if published else 0,
+            accounts=None if scope.everything or scope.days else _accounts(connection),
         ):
             connection.execute(statement)
     except duckdb.Error as error:
@@ -66,12 +67,18 @@ def open_scope(settings: Settings, scope: Scope) -> Connection:
 
 
 def statements(
-    *, raw_load_id: int, days: Sequence[date] | None, newest_day: date, after_load_id: int
+    *,
+    raw_load_id: int,
+    days: Sequence[date] | None,
+    newest_day: date,
+    after_load_id: int,
+    accounts: Sequence[str] | None = None,
 ) -> list[str]:
     """The statements that make the tables, in their order.
 
-    ``days`` None means all days. Batches above ``after_load_id`` are audited, up to
-    ``raw_load_id``. ``newest_day`` anchors the five weeks in which gaps are looked for.
+    ``days`` None means all days, ``accounts`` None the ledger of all accounts. Batches above
+    ``after_load_id`` are audited, up to ``raw_load_id``. ``newest_day`` anchors the five weeks in
+    which gaps are looked for.
     """
     in_scope = _in_days(days)
     batches = f"load_id > {after_load_id} and load_id <= {raw_load_id}"
@@ -92,6 +99,7 @@ def statements(
         *_source_state(raw_load_id, newest_day),
         _rejected_share(raw_load_id),
         _daily_total(days, in_scope),
+        _credit_sum(accounts),
     ]
 
 
@@ -104,6 +112,14 @@ def _days(connection: Connection, scope: Scope) -> tuple[date, ...]:
         )
     rows = connection.execute(
         "select distinct usage_date_utc from marts.main.int_usage_touched_days order by 1"
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def _accounts(connection: Connection) -> tuple[str, ...]:
+    """The accounts whose ledger the refresh redid."""
+    rows = connection.execute(
+        "select account_id from marts.main.int_credit_accounts_touched order by 1"
     ).fetchall()
     return tuple(row[0] for row in rows)
 
@@ -302,3 +318,57 @@ def _daily_total(days: Sequence[date] | None, in_scope: str) -> str:
             known_days >= 4 and not is_newest
                 and abs(cast(credits as double) - median_credits) > reach as is_outlier
         from bounded where {in_scope}"""
+
+
+def _credit_sum(accounts: Sequence[str] | None) -> str:
+    """Sums of usage, ledger and lots, an account a row.
+
+    For all accounts usage is that of the UTC days; for some, the sums of their own days, which
+    are sorted by account.
+    """
+    if accounts is None:
+        usage, in_scope = "fct_usage_daily", "true"
+    else:
+        usage = "fct_usage_account_daily"
+        listed = ", ".join("'" + account.replace("'", "''") + "'" for account in accounts)
+        in_scope = f"account_id in ({listed})" if accounts else "false"
+    return f"""create table credit_sum as
+        with used as (
+            select account_id, sum(credits) as used_credits
+            from marts.main.{usage} where {in_scope} group by account_id
+        ),
+        entry as (
+            select account_id,
+                coalesce(sum(credits) filter (where ledger_account = 'credits:consumed'), 0)
+                    as consumed_credits,
+                coalesce(sum(credits) filter (where ledger_account = 'credits:lot'), 0)
+                    as lot_credits,
+                -coalesce(sum(amount_minor) filter (where ledger_account = 'deferred_revenue'), 0)
+                    as lot_minor,
+                sum(credits) as entry_credits, sum(amount_minor) as entry_minor
+            from marts.main.fct_credit_ledger where {in_scope} group by account_id
+        ),
+        lot as (
+            select account_id, sum(remaining_credits) as remaining_credits,
+                sum(deferred_minor) as deferred_minor,
+                sum(granted_credits) filter (where status <> 'scheduled') as granted_credits,
+                sum(consumed_credits) as spent_credits, sum(forfeited_credits) as lost_credits
+            from marts.main.fct_credit_lot where {in_scope} group by account_id
+        )
+        select account_id, {", ".join(f"coalesce({name}, 0) as {name}" for name in _CREDIT_SUMS)}
+        from used full join entry using (account_id) full join lot using (account_id)"""
+
+
+_CREDIT_SUMS = (
+    "used_credits",
+    "consumed_credits",
+    "lot_credits",
+    "lot_minor",
+    "entry_credits",
+    "entry_minor",
+    "remaining_credits",
+    "deferred_minor",
+    "granted_credits",
+    "spent_credits",
+    "lost_credits",
+)

@@ -94,6 +94,7 @@ TABLES: dict[str, str] = {
         currency varchar not null,
         email varchar,
         plan varchar not null,
+        overage_price decimal(24, 12),      -- of one credit beyond the lots, in the currency
         recorded_at timestamp not null
     """,
     # One row a recorded rate of the platform's rate card.
@@ -105,6 +106,82 @@ TABLES: dict[str, str] = {
         unit varchar not null,              -- call | second | input_token | cache_read_token | …
         credits_per_unit decimal(24, 12) not null,
         effective_from timestamp not null,
+        recorded_at timestamp not null
+    """,
+    # One row a dated offer of a credit package; prices are minor units of the currency.
+    "credit_package": """
+        load_id bigint not null,
+        offer_id bigint not null,
+        package_id varchar not null,
+        name varchar not null,
+        credits decimal(24, 12) not null,
+        bonus_credits decimal(24, 12) not null,
+        currency varchar not null,
+        price_minor bigint not null,
+        validity_days bigint,               -- null: the credits never expire
+        bonus_validity_days bigint,
+        is_offered boolean not null,
+        effective_from timestamp not null,
+        recorded_at timestamp not null
+    """,
+    # One row a purchase, paid or not.
+    "purchase": """
+        load_id bigint not null,
+        purchase_number bigint not null,
+        purchase_id varchar not null,
+        account_id varchar not null,
+        offer_id bigint not null,
+        credits decimal(24, 12) not null,
+        bonus_credits decimal(24, 12) not null,
+        currency varchar not null,
+        price_minor bigint not null,
+        validity_days bigint,
+        bonus_validity_days bigint,
+        gateway varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row something that happened to a purchase, once however often it was reported.
+    "payment_event": """
+        load_id bigint not null,
+        payment_event_id bigint not null,
+        reference varchar not null,
+        purchase_id varchar not null,
+        kind varchar not null,              -- opened | paid | expired | mismatched | refunded | …
+        session_id varchar,
+        amount_minor bigint,
+        currency varchar,
+        detail varchar not null,
+        occurred_at timestamp not null,
+        recorded_at timestamp not null
+    """,
+    # One row a lot of credits that was granted to an account.
+    "credit_grant": """
+        load_id bigint not null,
+        grant_id bigint not null,
+        reference varchar not null,
+        account_id varchar not null,
+        kind varchar not null,              -- promotional | purchased | adjustment | refund
+        credits decimal(24, 12) not null,
+        priority bigint not null,           -- 0 to 100, lower burns first
+        effective_at timestamp not null,
+        expires_at timestamp,               -- exclusive; null: never
+        purchase_id varchar,
+        paid_minor bigint,                  -- cash paid for the lot; null: none
+        currency varchar,
+        reason varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a lot that ended before its time.
+    "credit_void": """
+        load_id bigint not null,
+        void_id bigint not null,
+        grant_id bigint not null,
+        cause varchar not null,             -- void | refund | chargeback
+        voided_at timestamp not null,
+        refunded_minor bigint,              -- cash given back for the unspent part
+        receivable_minor bigint,            -- cash owed for the spent part after a chargeback
+        currency varchar,
+        reason varchar not null,
         recorded_at timestamp not null
     """,
     # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
@@ -132,6 +209,9 @@ TABLES: dict[str, str] = {
         recorded_at timestamp not null
     """,
 }
+
+_ADDED = (("account_term", "overage_price", "decimal(24, 12)"),)
+"""Columns that came after the first version of their table."""
 
 _PARTITIONS = {"usage_event": "usage_date_utc"}
 
@@ -168,6 +248,7 @@ def ensure_tables(connection: Connection) -> None:
         "select table_name from duckdb_tables() where database_name = 'raw'"
     ).fetchall()
     missing = [name for name in TABLES if (name,) not in found]
+    _add_columns(connection)
     if not missing:
         return
     connection.execute("begin")
@@ -183,6 +264,16 @@ def ensure_tables(connection: Connection) -> None:
         connection.execute(
             f"call raw.set_option('parquet_row_group_size', {ROW_GROUP}, table_name => '{name}')"
         )
+
+
+def _add_columns(connection: Connection) -> None:
+    """Give tables of an older Meterhouse the columns that they lack; old rows have nulls there."""
+    found = connection.execute(
+        "select table_name, column_name from duckdb_columns() where database_name = 'raw'"
+    ).fetchall()
+    for table, column, kind in _ADDED:
+        if any(name == table for name, _ in found) and (table, column) not in found:
+            connection.execute(f"alter table raw.main.{table} add column {column} {kind}")
 
 
 def next_load_id(connection: Connection) -> int:

@@ -1,15 +1,22 @@
 """Jobs, schedules and sensors: what runs when."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 import dagster as dg
 
+from billing.gateways import gateway_for
+from billing.purchases import has_paid_purchases, pending_purchases
+from billing.settling import settle_pending
+from billing.store import open_store
+from billing.usage_sums import LakeUsage
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
 from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
 from orchestration.dbt_project import DAYS
 from orchestration.refreshing import plan_refresh, touched_range
+from orchestration.watching import is_watched
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
 from warehouse.publication import read_pointer
@@ -18,6 +25,8 @@ from warehouse.upkeep import tidy
 
 LANDING_SECONDS = 5
 REFRESH_SECONDS = 5
+WATCH_SECONDS = 30
+"""How long files are left to `meterhouse watch` where it runs."""
 
 _RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
 
@@ -43,6 +52,23 @@ def keep_up(context: dg.OpExecutionContext) -> None:
 def upkeep_job() -> None:
     """Keep both lakes small."""
     keep_up()
+
+
+@dg.op
+def settle_payments(context: dg.OpExecutionContext) -> None:
+    """Settle what is pending; fails, so that it is seen, when the gateway cannot be asked."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        settled = settle_pending(store, gateway_for(settings), LakeUsage(settings))
+    context.log.info(str(settled))
+    if settled.problems:
+        raise MeterhouseError("not everything could be settled: " + "; ".join(settled.problems))
+
+
+@dg.job(name="settle", description="Ask the payment gateway for purchases left pending.")
+def settle_job() -> None:
+    """Leave no purchase pending whose webhook was lost."""
+    settle_payments()
 
 
 def touched_tags(settings: Settings) -> dict[str, str]:
@@ -74,13 +100,35 @@ def landing_key(waiting: list[WaitingFile]) -> str:
     minimum_interval_seconds=LANDING_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def landing_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Load files of the landing folder that are new or have grown."""
-    waiting = waiting_files(load_settings())
-    if waiting:
-        yield dg.RunRequest(run_key=landing_key(waiting))
-    else:
+def landing_sensor(
+    context: dg.SensorEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Load files of the landing folder that are new or have grown.
+
+    Where `meterhouse watch` runs they are its to load; those that still wait as they were after
+    half a minute are not left to it any longer.
+    """
+    settings = load_settings()
+    waiting = waiting_files(settings)
+    if not waiting:
+        context.update_cursor("")
         yield dg.SkipReason("nothing waits in the landing folder")
+        return
+    key = landing_key(waiting)
+    if is_watched(settings):
+        since, cursor = left_to_watch(context.cursor, key, time.time())
+        context.update_cursor(cursor)
+        if since < WATCH_SECONDS:
+            yield dg.SkipReason("left to `meterhouse watch`")
+            return
+    yield dg.RunRequest(run_key=key)
+
+
+def left_to_watch(cursor: str | None, key: str, now: float) -> tuple[float, str]:
+    """For how many seconds the same files have waited, and the cursor that remembers it."""
+    before, _, since = (cursor or "").partition(" ")
+    first = float(since) if before == key and since else now
+    return now - first, f"{key} {first}"
 
 
 @dg.sensor(
@@ -127,6 +175,26 @@ def nightly_full_checks(
         tags=touched_tags(settings),
         run_config=dg.RunConfig(ops={"dbt_models": config, "expectations": config}),
     )
+
+
+@dg.schedule(
+    job=settle_job, cron_schedule="*/10 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+)
+def settle_purchases(
+    context: dg.ScheduleEvaluationContext,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Every ten minutes where a purchase is pending; hourly for refunds and chargebacks."""
+    settings = load_settings()
+    if settings.payments == "off":
+        yield dg.SkipReason("payments are off")
+        return
+    with open_store(settings) as store:
+        is_hour = context.scheduled_execution_time.minute == 0
+        is_needed = pending_purchases(store) or (is_hour and has_paid_purchases(store))
+    if is_needed:
+        yield dg.RunRequest()
+    else:
+        yield dg.SkipReason("no purchase is pending")
 
 
 nightly_upkeep = dg.ScheduleDefinition(

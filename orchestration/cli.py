@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.credits import credits
 from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
@@ -13,6 +14,7 @@ from orchestration.commands.refresh import refresh
 from orchestration.commands.sample import sample
 from orchestration.commands.status import doctor, status, upkeep
 from orchestration.commands.up import up
+from orchestration.commands.watch import watch
 from warehouse.errors import MeterhouseError
 
 
@@ -24,6 +26,7 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    credits,
     doctor,
     export,
     load,
@@ -35,6 +38,7 @@ for command in (
     status,
     up,
     upkeep,
+    watch,
 ):
     meterhouse.add_command(command)
 

@@ -17,6 +17,8 @@ from orchestration.automation import (
     nightly_upkeep,
     refresh_job,
     refresh_sensor,
+    settle_job,
+    settle_purchases,
     upkeep_job,
 )
 from orchestration.dbt_project import DBT, dbt_project
@@ -31,8 +33,8 @@ def definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[raw_assets(), models, build_asset(models), published_asset()],
         asset_checks=[expectation_checks()],
-        jobs=[load_job, refresh_job, upkeep_job],
-        schedules=[hourly_load, nightly_full_checks, nightly_upkeep],
+        jobs=[load_job, refresh_job, settle_job, upkeep_job],
+        schedules=[hourly_load, nightly_full_checks, nightly_upkeep, settle_purchases],
         sensors=[landing_sensor, refresh_sensor],
         resources={
             "dbt": Dbt(project_dir=str(project.project_dir), dbt_executable=str(DBT)),

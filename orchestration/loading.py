@@ -1,13 +1,13 @@
 """Loading as one act: operational tables, usage, what can be replayed, prices of new models."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from billing.accounts import StoreAccounts
 from billing.exports import StoreExport
-from billing.store import open_store
+from billing.store import Store, open_store
 from ingest.landing import matching_files, waiting_files
 from ingest.load import MENDED_BY_OTHERS, FileReport, Loader, LoadReport, Progress
 from ingest.operations import sync_operations
@@ -42,12 +42,31 @@ def load_files(
         return Loaded(loader.load(spec, files), _replay(loader, specs))
 
 
-def load_landing(settings: Settings, *, progress: Progress | None = None) -> Loaded:
-    """Load whatever waits in the landing folder, source by source."""
+@dataclass(frozen=True)
+class WarmEngine:
+    """What a process that loads again and again keeps open between two loads."""
+
+    engine: Connection
+    store: Store
+
+
+def load_landing(
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    warm: WarmEngine | None = None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Loaded:
+    """Load whatever waits in the landing folder, source by source.
+
+    Once ``is_over`` says so, the files that are left stay for another time.
+    """
     specs = load_specs(settings)
-    with _loading(settings, False, progress) as (loader, connection):
+    with _loading(settings, False, progress, warm) as (loader, connection):
         files: list[FileReport] = []
         for waiting in waiting_files(settings, connection):
+            if is_over():
+                return Loaded(LoadReport(tuple(files)), LoadReport(()))
             files += loader.load(specs[waiting.source], [waiting.path]).files
         return Loaded(LoadReport(tuple(files)), _replay(loader, specs))
 
@@ -77,10 +96,16 @@ def _replay(
 
 @contextmanager
 def _loading(
-    settings: Settings, create_accounts: bool, progress: Progress | None
+    settings: Settings,
+    create_accounts: bool,
+    progress: Progress | None,
+    warm: WarmEngine | None = None,
 ) -> Iterator[tuple[Loader, Connection]]:
     """A loader under its lock, with operational tables and prices brought up to date around it."""
-    with open_store(settings) as store, writing(settings, "raw") as connection:
+    with (
+        nullcontext(warm.store) if warm else open_store(settings) as store,
+        writing(settings, "raw", warm.engine if warm else None) as connection,
+    ):
         loader = Loader(
             connection,
             settings,

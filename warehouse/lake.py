@@ -102,20 +102,34 @@ def attach(
 
 
 @contextmanager
-def writing(settings: Settings, lake: Lake) -> Iterator[Connection]:
+def writing(
+    settings: Settings, lake: Lake, engine: Connection | None = None
+) -> Iterator[Connection]:
     """A connection that may write ``lake``, alone: the lake's writer lock is held meanwhile.
 
-    The catalog is created at the first call. Raises MeterhouseError when the lock is taken.
+    The catalog is created at the first call. ``engine``, from :func:`open_engine`, saves opening
+    one; it has nothing attached before and after. Raises LakeBusy when the lock is taken.
     """
     with writer_lock(settings, lake):
         if not settings.catalog_url:
             _create_catalog_file(settings, lake)
-        connection = open_engine(settings)
+        connection = open_engine(settings) if engine is None else _of_its_own(engine)
         try:
             attach(connection, settings, lake, read_only=False)
-            yield connection
+            try:
+                yield connection
+            finally:
+                if engine is not None:
+                    connection.execute(f"detach {lake}")
         finally:
             connection.close()
+
+
+def _of_its_own(engine: Connection) -> Connection:
+    """Another connection of an engine: temporary tables made on it go when it is closed."""
+    connection = engine.cursor()
+    connection.execute("set timezone = 'UTC'")
+    return connection
 
 
 def reading_head(settings: Settings, *lakes: Lake) -> Connection:

@@ -19,6 +19,11 @@ from warehouse.settings import Settings
 Lake = Literal["raw", "marts"]
 WRITERS: dict[Lake, str] = {"raw": "loader", "marts": "builder"}
 
+
+class LakeBusy(MeterhouseError):
+    """Another process holds the lock."""
+
+
 HELD_BY_PARENT = "METERHOUSE_LOCK_HELD"
 """Set for a child process to the lake whose lock its parent holds for it."""
 
@@ -27,7 +32,7 @@ HELD_BY_PARENT = "METERHOUSE_LOCK_HELD"
 def writer_lock(settings: Settings, lake: Lake) -> Iterator[None]:
     """Hold the lake's writer lock; re-entrant within a process.
 
-    Raises MeterhouseError when another process still holds it after ``settings.lock_timeout``
+    Raises LakeBusy when another process still holds it after ``settings.lock_timeout``
     seconds.
     """
     if os.environ.get(HELD_BY_PARENT) == lake:
@@ -81,8 +86,8 @@ def _advisory_lock(settings: Settings, lake: Lake) -> Iterator[None]:
             _held_here[lake] = 0
 
 
-def _busy(settings: Settings, lake: Lake) -> MeterhouseError:
-    return MeterhouseError(
+def _busy(settings: Settings, lake: Lake) -> LakeBusy:
+    return LakeBusy(
         f"another {WRITERS[lake]} has been writing the {lake} lake for more than "
         f"{settings.lock_timeout:g} seconds; wait for it, or raise METERHOUSE_LOCK_TIMEOUT"
     )

@@ -107,17 +107,22 @@ def ensure_meta_tables(connection: Connection, lake: str = "marts") -> None:
         connection.execute(_TABLES.format(lake=lake))
 
 
-def latest_publication(connection: Connection, lake: str = "marts") -> Publication | None:
-    """The published pointer as seen by ``connection``, or None before the first publication."""
-    found = latest_publications(connection, 1, lake)
+def latest_publication(
+    connection: Connection, lake: str = "marts", *, is_there: bool = False
+) -> Publication | None:
+    """The published pointer as seen by ``connection``, or None before the first publication.
+
+    ``is_there`` says that there was one before, which saves looking for the table (15 ms).
+    """
+    found = latest_publications(connection, 1, lake, is_there=is_there)
     return found[0] if found else None
 
 
 def latest_publications(
-    connection: Connection, count: int, lake: str = "marts"
+    connection: Connection, count: int, lake: str = "marts", *, is_there: bool = False
 ) -> list[Publication]:
     """The last ``count`` published states, the newest first."""
-    if not table_exists(connection, f"{lake}.meta.publication"):
+    if not is_there and not table_exists(connection, f"{lake}.meta.publication"):
         return []
     rows = connection.execute(
         "select publication_id, published_at, marts_snapshot, raw_snapshot, raw_load_id"

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -77,6 +77,30 @@ class Settings(BaseSettings):
     )
     app_port: int = Field(default=8501, ge=1, le=65535, description="Port of the app.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster.")
+    app_url: str = Field(
+        default="",
+        description="Public address of the app; empty means http://127.0.0.1:<app port>.",
+    )
+    payments: Literal["auto", "stripe", "demo", "off"] = Field(
+        default="auto",
+        description="stripe, demo (no money moves) or off; auto is Stripe if its keys are given.",
+    )
+    stripe_secret_key: str = Field(
+        default="", repr=False, description="Secret key of Stripe's API (sk_… or rk_…)."
+    )
+    stripe_webhook_secret: str = Field(
+        default="",
+        repr=False,
+        description="Signing secret of Stripe's webhook to <app url>/webhooks/stripe (whsec_…).",
+    )
+    stripe_api_base: str = Field(
+        default="https://api.stripe.com", description="Address of Stripe's API; another in tests."
+    )
+    api_token: str = Field(
+        default="",
+        repr=False,
+        description="Token that the platform sends to the API (/v1/…); empty turns the API off.",
+    )
 
     @property
     def landing_folder(self) -> Path:
@@ -87,6 +111,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """SQLAlchemy URL of the operational store."""
         return self.operations_url or f"sqlite:///{self.home / 'operations.sqlite'}"
+
+    @property
+    def public_url(self) -> str:
+        """Address of the app without a slash at its end."""
+        return (self.app_url or f"http://127.0.0.1:{self.app_port}").rstrip("/")
 
     @property
     def dagster_home(self) -> Path:

@@ -47,6 +47,7 @@ from app.queries.overview import (
 from app.usage_address import UsageView
 from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
+from app.views.balance import draw_balance
 from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
 from warehouse.usage.selection import Dimension, Selection
 
@@ -58,17 +59,25 @@ NO_MODEL = "(none)"
 def render() -> None:
     """Draw the page for the account and month of the address."""
     gate = context.open_gate()
+    accounts = context.accounts(gate)
     if gate.publication is None:
-        write(tag("h1", "Overview"), nothing_published(gate))
+        if accounts:
+            account, _, note = _choose(accounts)
+            if note:
+                write(notice("quiet", note))
+            draw_balance(gate, account)
+            write(nothing_published(gate))
+        else:
+            write(tag("h1", "Overview"), nothing_published(gate))
         watch(None)
         return
-    accounts = context.accounts(gate)
     if not accounts:
         write(tag("h1", "Overview"), no_accounts())
         return
     account, month, note = _choose(accounts)
     if note:
         write(notice("quiet", note))
+    draw_balance(gate, account)
     if month is None:
         write(
             empty(

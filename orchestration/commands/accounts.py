@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import Account, add_account, list_accounts, set_account
+from billing.members import ROLES, list_members, remove_member, set_member
 from billing.store import open_store
 from billing.terms import Term
 from billing.validation import BEGINNING, PLANS, parse_month
@@ -28,8 +29,15 @@ def accounts() -> None:
 @click.option("--currency", default="USD", show_default=True, help="ISO 4217 code.")
 @click.option("--email", help="Registered address, where invoices go.")
 @click.option("--plan", default="prepaid", show_default=True, help=f"One of {', '.join(PLANS)}.")
+@click.option("--overage-price", help="What a credit beyond the lots costs, in the currency.")
 def add(
-    account_id: str, name: str | None, time_zone: str, currency: str, email: str | None, plan: str
+    account_id: str,
+    name: str | None,
+    time_zone: str,
+    currency: str,
+    email: str | None,
+    plan: str,
+    overage_price: str | None,
 ) -> None:
     """Add an account; its usage that was held back flows in with the next load or refresh."""
     with open_store(load_settings()) as store:
@@ -41,6 +49,7 @@ def add(
             currency=currency,
             email=email,
             plan=plan,
+            overage_price=overage_price,
         )
     click.echo(f"added the account {account.account_id}: {described(account.current)}", err=True)
 
@@ -53,11 +62,15 @@ def add(
 @click.option("--email", help="Registered address; an empty text removes it.")
 @click.option("--plan", help=f"One of {', '.join(PLANS)}.")
 @click.option(
+    "--overage-price",
+    help="What a credit beyond the lots costs, in the currency; an empty text removes it.",
+)
+@click.option(
     "--from",
     "month",
     metavar="MONTH",
     help="Month from which it holds, such as 2026-03. By default the current month for name and "
-    "e-mail, the next one for time zone, currency and plan.",
+    "e-mail, the next one for time zone, currency, plan and price of overage.",
 )
 def set_(account_id: str, month: str | None, **fields: str | None) -> None:
     """Change an account from the start of a month on."""
@@ -88,10 +101,59 @@ def list_(as_json: bool) -> None:
     Console(markup=False, emoji=False).print(account_table(found))
 
 
+@accounts.group()
+def members() -> None:
+    """Who may see an account, and what they may do there."""
+
+
+@members.command("add")
+@click.argument("account_id")
+@click.argument("email")
+@click.option("--role", default="viewer", show_default=True, help=f"One of {', '.join(ROLES)}.")
+def add_member(account_id: str, email: str, role: str) -> None:
+    """Add a person to an account, or give them another role."""
+    with open_store(load_settings()) as store:
+        member = set_member(store, account_id, email, role)
+    click.echo(f"{member.email} is {member.role} of {account_id}", err=True)
+
+
+@members.command("remove")
+@click.argument("account_id")
+@click.argument("email")
+def remove(account_id: str, email: str) -> None:
+    """Remove a person from an account."""
+    with open_store(load_settings()) as store:
+        remove_member(store, account_id, email)
+    click.echo(f"removed {email} from {account_id}", err=True)
+
+
+@members.command("list")
+@click.argument("account_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_members_(account_id: str, as_json: bool) -> None:
+    """List the members of an account."""
+    with open_store(load_settings()) as store:
+        found = list_members(store, account_id)
+    if as_json:
+        rows = [{"email": member.email, "role": member.role} for member in found]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not found:
+        click.echo(
+            f"{account_id} has no members yet; add one with `meterhouse accounts members add`",
+            err=True,
+        )
+        return
+    table = Table("member", "role", header_style="bold")
+    for member in found:
+        table.add_row(member.email, member.role)
+    Console(markup=False, emoji=False).print(table)
+
+
 def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:
-    """The options that were given; an empty e-mail means none."""
+    """The options that were given; an empty e-mail or price means none."""
     return {
-        field: None if field == "email" and not value.strip() else value
+        field: None if field in ("email", "overage_price") and not value.strip() else value
         for field, value in fields.items()
         if value is not None
     }
@@ -100,6 +162,8 @@ def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:
 def described(term: Term) -> str:
     """A term in one line."""
     parts = [term.name, term.time_zone, term.currency, term.plan, term.email or "no e-mail"]
+    if term.overage_price is not None:
+        parts.append(f"overage at {term.overage_price.normalize():f} {term.currency} a credit")
     return ", ".join(parts)
 
 
@@ -134,8 +198,10 @@ def _term_json(term: Term) -> dict[str, Any]:
         "currency": term.currency,
         "email": term.email,
         "plan": term.plan,
+        "overage_price": None if term.overage_price is None else f"{term.overage_price:f}",
     }
 
 
 def _cells(term: Term) -> list[str]:
-    return [term.name, term.time_zone, term.currency, term.plan, term.email or ""]
+    price = "" if term.overage_price is None else f" at {term.overage_price.normalize():f}"
+    return [term.name, term.time_zone, term.currency, term.plan + price, term.email or ""]

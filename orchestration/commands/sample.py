@@ -1,7 +1,7 @@
 """``meterhouse sample``: believable usage to look at before there are real logs."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import add_account, declared_account_ids
+from billing.packages import add_sample_offers
 from billing.rates import add_sample_rates
+from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
 from warehouse.errors import MeterhouseError
@@ -47,7 +49,8 @@ def sample(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Write sample usage into the landing folder and declare its accounts and rates.
+    """Write sample usage into the landing folder and declare its accounts, rates, packages
+    and credits.
 
     Load it with `meterhouse load` or let the landing folder's sensor do so. Called again it
     writes the same files.
@@ -72,6 +75,7 @@ def sample(
         note.write_text(json.dumps(spec_json(spec)) + "\n", encoding="utf-8")
         folder = settings.landing_folder / SOURCE
         manifest = write_sample(spec, folder, memory=settings.memory, threads=settings.threads)
+        give_credits(settings, manifest)
     if as_json:
         click.echo(json.dumps(manifest.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -79,7 +83,7 @@ def sample(
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
-    """Add the sample's accounts and rates to the store, where they are not there yet."""
+    """Add the sample's accounts, rates and packages to the store, where they are not there yet."""
     settings.home.mkdir(parents=True, exist_ok=True)
     with open_store(settings) as store:
         known = declared_account_ids(store)
@@ -93,10 +97,31 @@ def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
                 currency=account.currency,
                 email=account.email,
                 plan=account.plan,
+                overage_price=sample_overage_price(account.plan, account.currency),
                 actor="meterhouse sample",
             )
         rates = add_sample_rates(store)
-    click.echo(f"declared {len(new)} accounts and {len(rates.added)} rates", err=True)
+        packages = add_sample_offers(store, {account.currency for account in accounts})
+    click.echo(
+        f"declared {len(new)} accounts, {len(rates.added)} rates and {packages} package offers",
+        err=True,
+    )
+
+
+def give_credits(settings: Settings, manifest: SampleManifest) -> None:
+    """Grant the sample's prepaid accounts lots that go with what they used."""
+    spec = manifest.spec
+    currencies = {
+        account.account_id: account.currency
+        for account in sample_accounts(spec)
+        if account.plan != "postpaid"
+    }
+    first = spec.until - timedelta(days=spec.days)
+    with open_store(settings) as store:
+        count = grant_sample(
+            store, sample_lots(manifest.logged_credits, currencies, first, spec.until)
+        )
+    click.echo(f"granted {count} lots of credits", err=True)
 
 
 def chosen_end(until: str | None, before: dict[str, Any] | None, now: datetime) -> datetime:

@@ -18,10 +18,10 @@ from warehouse.settings import ROOT, Settings, load_settings
 
 @click.command()
 @click.option("--no-sample", is_flag=True, help="Leave an empty lake empty.")
-@click.option("--no-dagster", is_flag=True, help="Start the app alone.")
+@click.option("--no-dagster", is_flag=True, help="Start the app and the loader alone.")
 @click.pass_context
 def up(context: click.Context, no_sample: bool, no_dagster: bool) -> None:
-    """Fill an empty lake with sample usage, build it, start the app and Dagster.
+    """Fill an empty lake with sample usage, build it, start the app, `watch` and Dagster.
 
     Ctrl-C stops all of it.
     """
@@ -63,7 +63,7 @@ def fill(settings: Settings) -> None:
 
 
 def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
-    """Start the app and Dagster, say where they are, and wait for Ctrl-C."""
+    """Start the app, the resident loader and Dagster, say where they are, and wait for Ctrl-C."""
     environment = settings.environment()
     scripts = Path(sys.executable).parent
     logs = settings.home / "logs"
@@ -84,6 +84,12 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
                 ],
                 environment,
                 logs / "app.log",
+            )
+            supervisor.start(
+                "the resident loader",
+                [str(scripts / "meterhouse"), "watch"],
+                environment,
+                logs / "watch.log",
             )
             if with_dagster:
                 from orchestration.instance import prepare_dagster_home

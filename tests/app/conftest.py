@@ -9,13 +9,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.lake import LakeReader
-from tests.app.reporting_lake import make_lake
+from tests.app.reporting_lake import make_lake, make_store
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     "overview": "views/overview.py",
     "usage": "views/usage.py",
+    "credits": "views/credits.py",
     "data health": "views/data_health.py",
 }
 
@@ -36,6 +37,13 @@ def own_lake(published: Settings, tmp_path: Path) -> Settings:
             source.backup(copy)
             copy.execute("pragma journal_mode=wal")
     return Settings(home=tmp_path, data_path=str(published.home / "lake"))
+
+
+@pytest.fixture
+def stocked(own_lake: Settings) -> Settings:
+    """The settings of a published lake whose accounts are declared and have lots."""
+    make_store(own_lake)
+    return own_lake
 
 
 @pytest.fixture

@@ -7,9 +7,13 @@ one to look at.
 """
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from billing.accounts import add_account
+from billing.grants import grant
+from billing.packages import add_sample_offers
+from billing.store import open_store
 from ingest.tables import ensure_tables
 from warehouse.lake import Connection, current_snapshot, writing
 from warehouse.publication import CheckResult, Publication, publish, record_checks
@@ -309,6 +313,143 @@ create table marts.main.rpt_usage_model as
 select model, coalesce(model_name, model) as model_name, provider from model;
 """
 
+# acme: a lot used up, one in use, a gift that expires soon; tokyo in overage; mallory nearly out.
+_CREDITS = """
+create table marts.main.rpt_credits_usage as
+select account_id, usage_date, cast(1 as bigint) as segment, credits,
+    cast(usage_date as timestamp) + interval 8 hour as first_occurred_at,
+    cast(usage_date as timestamp) + interval 13 hour as last_occurred_at
+from marts.main.rpt_overview_daily;
+
+create temp table lot as
+with total as (
+    select account_id, sum(credits) as used, min(usage_date) as first_date
+    from marts.main.rpt_overview_daily group by account_id
+), cut as (
+    select *, case account_id when 'acme' then 0.6 when 'tokyo' then 0.9 else 1 end as first_share
+    from total
+)
+select account_id, cast(number as bigint) as lot_id, kind, reason, number as burn_rank,
+    cast(consumed as decimal(38, 9)) as consumed, cast(remaining as decimal(38, 9)) as remaining,
+    first_date, expires_at, price
+from (
+    select *, 10 * rank() over (order by account_id) + 1 as number, 'purchased' as kind,
+        'Growth pack' as reason, round(used * first_share, 9) as consumed,
+        case account_id when 'mallory' then 0.5 else 0 end as remaining,
+        cast(null as timestamp) as expires_at, 49900 as price
+    from cut
+    union all
+    select *, 10 * rank() over (order by account_id) + 2, 'promotional', 'Welcome gift',
+        0, 25, cast($today + 6 as timestamp), null
+    from cut where account_id = 'acme'
+    union all
+    select *, 10 * rank() over (order by account_id) + 3, 'purchased', 'Growth pack',
+        used - round(used * first_share, 9), used / 3, null, 49900
+    from cut where account_id = 'acme'
+);
+
+create table marts.main.rpt_credits_lot as
+select account_id, lot_id, cast(null as varchar) as purchase_id, kind,
+    case when remaining > 0 then 'active' else 'exhausted' end as status,
+    case when account_id = 'mallory' then $hostile else reason end as reason,
+    cast(burn_rank as bigint) as burn_rank, cast(10 as bigint) as priority,
+    cast(consumed + remaining as decimal(38, 9)) as granted_credits, consumed as consumed_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits, remaining as remaining_credits,
+    case when price is not null then 'EUR' end as currency, cast(price as bigint) as paid_minor,
+    cast(coalesce(price, 0) as decimal(38, 21)) as recognised_minor,
+    cast(0 as decimal(38, 21)) as deferred_minor,
+    cast(first_date as timestamp) as effective_at, expires_at,
+    cast(null as timestamp) as voided_at, $now as last_used_at
+from lot;
+
+create table marts.main.rpt_credits_daily as
+with granted as (
+    select account_id, first_date, sum(consumed + remaining) as credits from lot group by all
+), daily as (
+    select day.account_id, month, usage_date, day.credits,
+        case when usage_date = first_date then granted.credits else 0 end as granted,
+        sum(day.credits) over (partition by day.account_id order by usage_date) as used,
+        granted.credits as limit_credits
+    from marts.main.rpt_overview_daily as day
+    inner join granted on granted.account_id = day.account_id
+)
+select account_id, month, usage_date as balance_date,
+    cast(granted as decimal(38, 9)) as granted_credits,
+    cast(greatest(least(credits, limit_credits - used + credits), 0) as decimal(38, 9))
+        as consumed_credits,
+    cast(credits - greatest(least(credits, limit_credits - used + credits), 0) as decimal(38, 9))
+        as overage_credits,
+    cast(0 as decimal(38, 9)) as overage_paid_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits,
+    cast(limit_credits - used as decimal(38, 9)) as closing_credits
+from daily;
+
+create table marts.main.rpt_credits_ledger as
+with posted as (
+    select account_id, cast(first_date as timestamp) as posted_at, 'grant' as posting_kind, lot_id,
+        kind as lot_kind, reason as lot_reason, cast(null as date) as usage_date,
+        consumed + remaining as credits, consumed + remaining as change
+    from lot
+    union all
+    select account_id, cast(balance_date as timestamp) + interval 13 hour, 'consumption',
+        (select min(lot_id) from lot where lot.account_id = daily.account_id), 'purchased',
+        'Growth pack', balance_date, consumed_credits, -consumed_credits
+    from marts.main.rpt_credits_daily as daily where consumed_credits > 0
+    union all
+    select account_id, cast(balance_date as timestamp) + interval 13 hour, 'overage', null, null,
+        null, balance_date, overage_credits, -overage_credits
+    from marts.main.rpt_credits_daily where overage_credits > 0
+), numbered as (
+    select *, row_number() over (partition by account_id order by posted_at, posting_kind, lot_id)
+        as posting_number
+    from posted
+)
+select account_id, posting_number, cast(date_trunc('month', posted_at) as date) as month,
+    cast(posted_at as date) as posted_date, posted_at, posting_kind, lot_id, lot_kind, lot_reason,
+    usage_date, cast(credits as decimal(38, 9)) as credits,
+    cast(change as decimal(38, 9)) as change_credits,
+    cast(sum(change) over (partition by account_id order by posting_number) as decimal(38, 9))
+        as balance_credits,
+    cast(0 as decimal(38, 21)) as value_minor, cast(null as varchar) as currency
+from numbered;
+
+create table marts.main.rpt_credits_balance as
+with used as (
+    select account_id, sum(credits) as credits, avg(credits) as pace
+    from marts.main.rpt_overview_daily group by account_id
+), lots as (
+    select account_id, sum(consumed) as consumed, sum(remaining) as remaining,
+        min(expires_at) as next_expiry_at
+    from lot group by account_id
+)
+select account.account_id,
+    cast(coalesce(remaining - (credits - consumed), 0) as decimal(38, 9)) as balance_credits,
+    cast(coalesce(remaining, 0) as decimal(38, 9)) as remaining_credits,
+    cast(coalesce(credits - consumed, 0) as decimal(38, 9)) as overage_credits,
+    cast(coalesce(consumed + remaining, 0) as decimal(38, 9)) as granted_credits,
+    cast(coalesce(consumed, 0) as decimal(38, 9)) as consumed_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits,
+    next_expiry_at,
+    cast(case when next_expiry_at is not null then 25 end as decimal(38, 9))
+        as next_expiry_credits,
+    cast(pace as decimal(38, 9)) as daily_pace_credits,
+    cast(greatest(remaining - (credits - consumed), 0) / pace as decimal(18, 1)) as runway_days
+from account
+left join used on used.account_id = account.account_id
+left join lots on lots.account_id = account.account_id;
+
+create table marts.main.rpt_credits_package as
+select package_id, currency, row_number() over () as offer_id, name,
+    cast(credits as decimal(38, 9)) as credits, cast(bonus as decimal(38, 9)) as bonus_credits,
+    cast(price * rate as bigint) as price_minor, cast(validity as bigint) as validity_days,
+    cast(case when bonus > 0 then 90 end as bigint) as bonus_validity_days
+from (values
+    ('starter', 'Starter', 100, 0, 1900, 365), ('growth', 'Growth', 1000, 50, 14900, 365),
+    ('scale', 'Scale', 10000, 1000, 119000, null)
+) as package(package_id, name, credits, bonus, price, validity)
+cross join (values ('EUR', 1), ('USD', 1.1), ('JPY', 1.6)) as money(currency, rate);
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -398,9 +539,48 @@ def make_lake(settings: Settings) -> Publication:
             _USAGE,
             _REPORTING,
             _EVENTS,
+            _CREDITS,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
+
+
+def make_store(settings: Settings) -> None:
+    """Declare the accounts in the operational store, with lots and packages.
+
+    acme has a lot used up, one in use and a gift that ends six days from now; tokyo is in overage;
+    mallory has one hostile lot; idle has none.
+    """
+    soon = datetime.now(UTC) + timedelta(days=6)
+    with open_store(settings) as store:
+        for account_id, name, zone, currency, plan in (
+            ("acme", "Acme Robotics", "Europe/Berlin", "EUR", "prepaid"),
+            ("tokyo", "Tokyo Translators", "Asia/Tokyo", "JPY", "prepaid_with_overage"),
+            ("mallory", HOSTILE, "UTC", "USD", "prepaid"),
+            ("idle", "Idle Instruments", "America/New_York", "USD", "prepaid"),
+        ):
+            add_account(store, account_id, name=name, time_zone=zone, currency=currency, plan=plan)
+        begin = datetime(2026, 8, 1, tzinfo=UTC)
+        for account_id, credits, reason, kind, expires_at, paid, currency in (
+            ("acme", "1500", "Growth pack", "purchased", None, 14_900, "EUR"),
+            ("acme", "25", "Welcome gift", "promotional", soon, None, None),
+            ("acme", "90000", "Scale pack", "purchased", None, 119_000, "EUR"),
+            ("tokyo", "100", "Starter pack", "purchased", None, 3_000, "JPY"),
+            ("mallory", "5000", HOSTILE, "promotional", None, None, None),
+        ):
+            grant(
+                store,
+                account_id,
+                credits,
+                reason=reason,
+                kind=kind,
+                priority={"Growth pack": 1, "Welcome gift": 90}.get(reason, 50),
+                effective_at=begin,
+                expires_at=expires_at,
+                paid_minor=paid,
+                currency=currency,
+            )
+        add_sample_offers(store, {"EUR", "JPY", "USD"})
 
 
 def make_raw_lake(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.gate import AccountQuestion, AccountReader, Gate, StaffQuestion, UnknownAccount
 from app.lake import LakeReader
-from app.queries import data_health, overview, usage
+from app.queries import credits, data_health, overview, usage
 from app.queries.overview import AGENT_DAYS, DAYS, MONTH, PENDING, gather_overview
 from tests.app.reporting_lake import HOSTILE, RAW_LOAD_ID
 from warehouse.usage.selection import Selection
@@ -54,6 +54,8 @@ def test_an_account_that_is_not_there_cannot_be_entered(gate: Gate, account_id: 
         "rpt_usage_daily",
         "rpt_usage_event",
         "rpt_usage_event_detail",
+        "rpt_credits_daily",
+        "rpt_credits_ledger",
     ],
 )
 def test_every_row_of_a_reporting_model_is_of_the_account_that_was_entered(gate: Gate, model: str):
@@ -160,7 +162,7 @@ def test_nothing_settled_can_be_asked_before_publishing(reader: LakeReader):
 def test_every_question_about_an_account_filters_by_it():
     questions = [
         value
-        for module in (overview, data_health, usage)
+        for module in (overview, data_health, usage, credits)
         for value in vars(module).values()
         if isinstance(value, AccountQuestion)
     ]
@@ -170,7 +172,7 @@ def test_every_question_about_an_account_filters_by_it():
 
 
 def test_settled_questions_of_the_staff_read_reporting_models_only():
-    for module in (overview, data_health, usage):
+    for module in (overview, data_health, usage, credits):
         for question in vars(module).values():
             if isinstance(question, StaffQuestion) and question.state == "published":
                 assert "from marts.main.rpt_" in question.sql()

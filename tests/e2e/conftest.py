@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,22 +32,41 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def server(lake: Settings) -> Iterator[str]:
     """The address of the app, really started as ``meterhouse up`` starts it."""
+    with serving(lake) as url:
+        yield url
+
+
+@contextmanager
+def serving(settings: Settings, **variables: str) -> Iterator[str]:
+    """The address of an app over a home, started until the block ends."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.port", str(port)]
+    variables["METERHOUSE_APP_PORT"] = str(port)
+    with running(settings, command, **variables) as process:
+        _wait_until_healthy(url, process)
+        yield url
+
+
+@contextmanager
+def running(
+    settings: Settings, command: list[str], **variables: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """A command over a home in a process of its own, ended with the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.port", str(port)],
+        command,
         cwd=ROOT,
-        env={**os.environ, "METERHOUSE_HOME": str(lake.home)},
+        env={**os.environ, "METERHOUSE_HOME": str(settings.home), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        _wait_until_healthy(url, process)
-        yield url
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

@@ -1,8 +1,9 @@
 """Takes the pictures of the README from a running app, and on request more to look at.
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
-overview, usage and data-health in light and dark, overview and usage for a phone too. Without an
-account the page's own choice is shown. With ``--all`` first, also what is opened, grouped or empty.
+overview, usage, credits and data-health in light and dark, the first three for a phone too. Without
+an account the page's own choice is shown. With ``--all`` first, also what is opened, grouped,
+empty or left for.
 """
 
 import sys
@@ -12,13 +13,16 @@ from urllib.parse import urlencode
 
 from tests.e2e.browser import Scheme, Visit, started_browser
 
-LARGEST_BYTES = 400 * 1024
-DESK, PHONE = (1440, 1240), (390, 1500)
+LARGEST_BYTES = 480 * 1024
+DESK, TALL, PHONE = (1440, 1240), (1440, 1400), (390, 1500)
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: its name, the page, more of its address, and what to press before."""
+    """A picture: its name, the page, more of its address, and what to press before.
+
+    ``leaves`` says that pressing it leads away from the app's pages.
+    """
 
     name: str
     page: str
@@ -26,6 +30,7 @@ class Shot:
     size: tuple[int, int] = DESK
     more: str = ""
     press: str | None = None
+    leaves: bool = False
 
 
 SHOTS = (
@@ -35,8 +40,15 @@ SHOTS = (
     Shot("usage-light", "/usage"),
     Shot("usage-dark", "/usage", "dark"),
     Shot("usage-phone", "/usage", size=PHONE),
+    Shot("credits-light", "/credits", size=TALL),
+    Shot("credits-dark", "/credits", "dark", TALL),
+    Shot("credits-phone", "/credits", size=PHONE),
     Shot("data-health-light", "/data-health"),
     Shot("data-health-dark", "/data-health", "dark"),
+)
+CHECKOUT = tuple(
+    Shot(f"checkout-{scheme}", "/credits", scheme, press="text=Buy >> nth=-1", leaves=True)
+    for scheme in ("light", "dark")
 )
 MORE = tuple(
     Shot(f"{name}-{scheme}", "/usage", scheme, more=more, press=press)
@@ -66,7 +78,10 @@ def take(url: str, folder: Path, account: str | None, month: str | None, shots: 
             if shot.press:
                 visit.page.locator(shot.press).first.click()
                 visit.page.wait_for_timeout(1_000)
-                visit.settle()
+                if shot.leaves:
+                    visit.page.wait_for_url("**/checkout/**")
+                else:
+                    visit.settle()
             file = folder / f"{shot.name}.png"
             visit.page.screenshot(path=file)
             visit.page.close()
@@ -77,5 +92,5 @@ def take(url: str, folder: Path, account: str | None, month: str | None, shots: 
 
 if __name__ == "__main__":
     given = [argument for argument in sys.argv[1:] if argument != "--all"]
-    wanted = SHOTS + MORE if "--all" in sys.argv else SHOTS
+    wanted = SHOTS + MORE + CHECKOUT if "--all" in sys.argv else SHOTS
     take(given[0], Path(given[1]), *[*given[2:4], None, None][:2], wanted)

@@ -63,6 +63,20 @@ RATE: dict[str, Any] = {
     "effective_from": datetime(2026, 1, 1),
     "recorded_at": datetime(2026, 1, 1),
 }
+GRANT: dict[str, Any] = {
+    "account_id": "acme",
+    "kind": "purchased",
+    "credits": 10,
+    "priority": 10,
+    "effective_at": datetime(2026, 1, 1),
+    "reason": "bought",
+    "recorded_at": datetime(2026, 1, 1),
+}
+VOID: dict[str, Any] = {
+    "cause": "void",
+    "reason": "by mistake",
+    "recorded_at": datetime(2026, 1, 1),
+}
 
 
 @dataclass
@@ -70,6 +84,8 @@ class Lab:
     """A home of its own; ``home`` must not be shared with anyone."""
 
     home: Path
+    now: datetime | None = None
+    """When the next batches are loaded (UTC, without a zone); noon of a fixed day by default."""
 
     @property
     def settings(self) -> Settings:
@@ -79,8 +95,8 @@ class Lab:
     def load(self, **tables: Sequence[Row]) -> int:
         """Add one batch of rows to the raw tables that are named, and return its load_id.
 
-        Columns left out of an event, a term or a rate have the defaults of this module; the UTC
-        day of an event follows its ``occurred_at``.
+        Columns left out of an event, a term, a rate, a grant or a void have the defaults of this
+        module; the UTC day of an event follows its ``occurred_at``.
         """
         with writing(self.settings, "raw") as connection:
             ensure_tables(connection)
@@ -90,7 +106,7 @@ class Lab:
             assert row is not None
             load_id = int(row[0])
             connection.execute("begin")
-            finished = (
+            finished = self.now or (
                 datetime(2026, 11, 23, 12) if load_id == 1 else datetime(2026, 11, 23, 12, load_id)
             )
             _insert(connection, "load", {**LOAD, "load_id": load_id, "finished_at": finished})
@@ -202,6 +218,11 @@ def _filled(table: str, number: int, load_id: int, given: Row) -> dict[str, Any]
         return {"term_id": load_id * 1000 + number, **TERM, **given}
     if table == "rate":
         return {"rate_id": load_id * 1000 + number, **RATE, **given}
+    if table == "credit_grant":
+        name = load_id * 1000 + number
+        return {"grant_id": name, "reference": f"grant {name}", **GRANT, **given}
+    if table == "credit_void":
+        return {"void_id": load_id * 1000 + number, **VOID, **given}
     return dict(given)
 
 

@@ -30,8 +30,8 @@ values
     (3, 'file', 'logs', '/landing/logs/b.jsonl', 'b', 300, 3, 3, 3, 0, 0,
         '2026-11-03 11:00', '2026-11-03 11:00');
 insert into raw.main.account_term values
-    (1, 1, 'acme', '2026-01-01', 'Acme', 'UTC', 'EUR', null, 'prepaid', '2026-11-03 09:00'),
-    (1, 2, 'blue', '2026-01-01', 'Blue', 'UTC', 'USD', null, 'prepaid', '2026-11-03 09:00');
+    (1, 1, 'acme', '2026-01-01', 'Acme', 'UTC', 'EUR', null, 'prepaid', null, '2026-11-03 09:00'),
+    (1, 2, 'blue', '2026-01-01', 'Blue', 'UTC', 'USD', null, 'prepaid', null, '2026-11-03 09:00');
 insert into raw.main.usage_event
 select load_id, line_number, 'logs', event_id, revision, is_withdrawn, hash('logs', event_id),
     account_id, 'agent', category, model, occurred_at, cast(occurred_at as date),
@@ -99,6 +99,27 @@ select usage_date_utc, usage_date, account_id, agent_id, category, model, status
     max(occurred_at) as last_occurred_at
 from marts.main.fct_usage
 group by all;
+create table marts.main.fct_usage_account_daily as
+select account_id, usage_date, cast(sum(credits) as decimal(38, 9)) as credits
+from marts.main.fct_usage_daily group by all;
+create table marts.main.fct_credit_ledger as
+with used as (
+    select account_id, sum(credits) as credits from marts.main.fct_usage_daily group by all
+)
+select account_id, ledger_account, cast(sign * credits as decimal(38, 9)) as credits,
+    cast(0 as decimal(38, 12)) as amount_minor
+from used, (values ('credits:consumed', 1), ('credits:overage', -1)) as side (ledger_account, sign)
+union all
+select 'acme', ledger_account, credits, amount
+from (values ('credits:issued', -9, 0), ('credits:lot', 9, 0), ('cash', 0, 500),
+    ('deferred_revenue', 0, -500)) as entry (ledger_account, credits, amount);
+create table marts.main.fct_credit_lot as
+select 1 as lot_id, 'acme' as account_id, 'active' as status,
+    cast(9 as decimal(38, 9)) as granted_credits, cast(0 as decimal(38, 9)) as consumed_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits, cast(9 as decimal(38, 9)) as remaining_credits,
+    cast(500 as decimal(38, 12)) as deferred_minor;
+create table marts.main.int_credit_accounts_touched as
+select distinct account_id from raw.main.usage_event;
 create table marts.main.int_usage_touched_days as
 select distinct usage_date_utc from raw.main.usage_event;
 """

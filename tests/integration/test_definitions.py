@@ -5,15 +5,19 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_dbt import DbtCliResource
 
+from billing.accounts import add_account
+from billing.gateways.demo import DemoGateway
+from billing.packages import add_sample_offers, list_offers
+from billing.purchases import purchase_history, start_purchase
+from billing.store import open_store
 from expectations.catalogue import CHECKS
 from ingest.landing import WaitingFile
 from ingest.tables import TABLES
-from orchestration.automation import landing_key
+from orchestration.automation import landing_key, settle_job, settle_purchases
 from orchestration.dbt_project import is_stale
 from orchestration.definitions import definitions
-from orchestration.resources import Dbt
+from warehouse.settings import load_settings
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,9 @@ def test_every_expectation_is_a_check_and_errors_block(
 
 
 def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) -> None:
-    assert {"load", "refresh", "upkeep"} <= {job.name for job in repository.get_all_jobs()}
+    assert {"load", "refresh", "settle", "upkeep"} <= {
+        job.name for job in repository.get_all_jobs()
+    }
     assert {
         (schedule.name, schedule.cron_schedule, schedule.default_status.value)
         for schedule in repository.schedule_defs
@@ -61,16 +67,12 @@ def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) 
         ("hourly_load", "0 * * * *", "RUNNING"),
         ("nightly_full_checks", "30 2 * * *", "RUNNING"),
         ("nightly_upkeep", "30 3 * * *", "RUNNING"),
+        ("settle_purchases", "*/10 * * * *", "RUNNING"),
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "landing_sensor",
         "refresh_sensor",
     }
-
-
-def test_dagsters_dbt_still_has_what_we_cut_out_of_it() -> None:
-    for name in ("_cli_version", "_initialize_dbt_core_adapter"):
-        assert name in vars(Dbt) and hasattr(DbtCliResource, name)
 
 
 def test_a_landing_file_that_changed_asks_for_a_new_run(tmp_path: Path) -> None:
@@ -89,3 +91,31 @@ def test_a_manifest_is_stale_once_a_file_of_the_project_is_newer(tmp_path: Path)
     assert is_stale(manifest, [model])
     manifest.write_text("{}")
     assert not is_stale(manifest, [model])
+
+
+def test_the_sweeps_job_gives_the_credits_of_a_payment_whose_webhook_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPERATIONS_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "PAYMENTS"):
+        monkeypatch.setenv(f"METERHOUSE_{name}", "")
+    monkeypatch.setenv("METERHOUSE_HOME", str(tmp_path))
+
+    def asked(minute: int) -> bool:
+        at = datetime(2026, 11, 25, 12, minute, tzinfo=UTC)
+        context = dg.build_schedule_context(scheduled_execution_time=at)
+        return bool(settle_purchases.evaluate_tick(context).run_requests)
+
+    settings = load_settings()
+    now = datetime.now(UTC)
+    with open_store(settings) as store:
+        assert not asked(0)
+        add_account(store, "acme", currency="EUR")
+        add_sample_offers(store, {"EUR"}, now=now)
+        offer = list_offers(store)[0].offer_id
+        demo = DemoGateway(settings)
+        start_purchase(store, demo, "acme", offer, "click", "http://127.0.0.1/return")
+        demo.pay(str(purchase_history(store, "acme")[0].session_id))
+        assert asked(10)
+        assert settle_job.execute_in_process().success
+        assert purchase_history(store, "acme")[0].state == "paid"
+        assert (asked(10), asked(0)) == (False, True)

@@ -28,8 +28,10 @@ RAW = "raw.main.usage_event"
 LOAD = "raw.main.load"
 FACT = "marts.main.fct_usage"
 DAILY = "marts.main.fct_usage_daily"
+LEDGER = "marts.main.fct_credit_ledger"
+LOT = "marts.main.fct_credit_lot"
 BLUE = "account_id = 'blue'"
-BLUES = "account_id = 'blue' and status = 'ok'"
+RATED = f"{BLUE} and status = 'ok'"
 OLD_E5 = "event_id = 'e5' and revision = 0"
 
 BREAKS: dict[str, str] = {
@@ -66,10 +68,10 @@ BREAKS: dict[str, str] = {
         update {FACT} set provider_cost_status = 'guessed' where event_id = 'e1'""",
     "fact_credits_are_not_negative": f"""
         update {FACT} set credits = -1, card_credits = -1 where event_id = 'e3';
-        update {DAILY} set credits = credits - 5, card_credits = card_credits - 5 where {BLUES}""",
+        update {DAILY} set credits = credits - 5, card_credits = card_credits - 5 where {RATED}""",
     "fact_quantities_are_not_negative": f"""
         update {FACT} set execution_ms = -1 where event_id = 'e3';
-        update {DAILY} set execution_ms = execution_ms - 101 where {BLUES}""",
+        update {DAILY} set execution_ms = execution_ms - 101 where {RATED}""",
     "fact_credits_follow_their_rating": f"""
         update {FACT} set rating_status = 'logged' where event_id = 'e3'""",
     "fact_exposure_is_of_unrated_usage": f"""
@@ -87,11 +89,11 @@ BREAKS: dict[str, str] = {
         select * replace (1 as events, 0 as failed_events, 0 as credits, 0 as logged_credits,
             0 as card_credits, 0 as input_tokens, 0 as output_tokens, 0 as execution_ms,
             0 as provider_cost_usd)
-        from {DAILY} where {BLUES};
-        update {DAILY} set events = 1 where {BLUES} and events = 2""",
-    "daily_required_fields_are_filled": f"update {DAILY} set agent_id = '' where {BLUES}",
-    "daily_categories_are_known": f"update {DAILY} set category = 'poetry' where {BLUES}",
-    "daily_counts_are_plausible": f"update {DAILY} set unpriced_events = -1 where {BLUES}",
+        from {DAILY} where {RATED};
+        update {DAILY} set events = 1 where {RATED} and events = 2""",
+    "daily_required_fields_are_filled": f"update {DAILY} set agent_id = '' where {RATED}",
+    "daily_categories_are_known": f"update {DAILY} set category = 'poetry' where {RATED}",
+    "daily_counts_are_plausible": f"update {DAILY} set unpriced_events = -1 where {RATED}",
     "daily_credits_are_not_negative": f"""
         update {DAILY} set credits = if(category = 'sql', -1, 2.5)
             where account_id = 'acme' and usage_date_utc = date '2026-11-02'""",
@@ -99,7 +101,7 @@ BREAKS: dict[str, str] = {
         update {DAILY} set execution_ms = if(category = 'sql', -1, 301)
             where account_id = 'acme' and usage_date_utc = date '2026-11-02'""",
     "daily_times_lie_in_their_day": f"""
-        update {DAILY} set last_occurred_at = timestamp '2026-11-09 00:00' where {BLUES}""",
+        update {DAILY} set last_occurred_at = timestamp '2026-11-09 00:00' where {RATED}""",
     "raw_events_are_facts": f"""
         delete from {FACT} where event_id = 'e7';
         update {DAILY} set events = events - 1, execution_ms = execution_ms - 100
@@ -108,16 +110,16 @@ BREAKS: dict[str, str] = {
         update {FACT} set credits = credits + 0.000000001,
             logged_credits = logged_credits + 0.000000001 where event_id = 'e8';
         update {DAILY} set credits = credits + 0.000000001,
-            logged_credits = logged_credits + 0.000000001 where {BLUES}""",
+            logged_credits = logged_credits + 0.000000001 where {RATED}""",
     "raw_tokens_are_facts": f"""
         update {FACT} set output_tokens = output_tokens + 1 where event_id = 'e8';
-        update {DAILY} set output_tokens = output_tokens + 1 where {BLUES}""",
-    "fact_events_are_daily_sums": f"update {DAILY} set events = events + 1 where {BLUES}",
+        update {DAILY} set output_tokens = output_tokens + 1 where {RATED}""",
+    "fact_events_are_daily_sums": f"update {DAILY} set events = events + 1 where {RATED}",
     "fact_credits_are_daily_sums": f"""
-        update {DAILY} set credits = credits + 0.000000001 where {BLUES}""",
-    "fact_tokens_are_daily_sums": f"update {DAILY} set input_tokens = 0 where {BLUES}",
+        update {DAILY} set credits = credits + 0.000000001 where {RATED}""",
+    "fact_tokens_are_daily_sums": f"update {DAILY} set input_tokens = 0 where {RATED}",
     "fact_costs_are_daily_sums": f"""
-        update {DAILY} set provider_cost_usd = provider_cost_usd + 0.000000000001 where {BLUES}""",
+        update {DAILY} set provider_cost_usd = provider_cost_usd + 0.000000000001 where {RATED}""",
     "sources_are_fresh": f"""
         update {LOAD} set finished_at = timestamp '2026-11-09 00:00' where load_id = 3""",
     "sources_have_no_missing_days": f"""
@@ -145,12 +147,18 @@ BREAKS: dict[str, str] = {
         update {FACT} set rating_status = 'unrated', credits = null, card_credits = null,
             exposure_low_credits = 0, exposure_high_credits = 9 where event_id = 'e3';
         update {DAILY} set credits = credits - 4, card_credits = 0, unrated_events = 1,
-            exposure_high_credits = 9 where {BLUES}""",
+            exposure_high_credits = 9 where {RATED}""",
     "models_are_priced": f"""
         update {DAILY} set unpriced_events = 1, provider_cost_usd = provider_cost_usd - (
-            select provider_cost_usd from {FACT} where event_id = 'e8') where {BLUES};
+            select provider_cost_usd from {FACT} where event_id = 'e8') where {RATED};
         update {FACT} set provider_cost_status = 'unknown_model', provider_cost_usd = null
             where event_id = 'e8'""",
+    "rated_usage_is_burnt": f"""
+        update {LEDGER} set credits = credits + sign(credits) * 0.000000001 where {BLUE}""",
+    "ledger_entries_sum_to_zero": f"""
+        update {LEDGER} set amount_minor = 499 where ledger_account = 'cash'""",
+    "lots_hold_what_the_ledger_says": f"update {LOT} set deferred_minor = 499",
+    "lots_are_conserved": f"update {LOT} set consumed_credits = 0.000000001",
 }
 
 
@@ -193,7 +201,11 @@ def failing(connection: Connection) -> dict[str, CheckResult]:
     from expectations.validation import validate
 
     for statement in statements(
-        raw_load_id=RAW_LOAD_ID, days=DAYS, newest_day=DAYS[-1], after_load_id=0
+        raw_load_id=RAW_LOAD_ID,
+        days=DAYS,
+        newest_day=DAYS[-1],
+        after_load_id=0,
+        accounts=("acme", "blue"),
     ):
         connection.execute(statement)
     results = validate(connection, CHECKS)

@@ -25,7 +25,7 @@ from billing.accounts import (
     list_accounts,
     set_account,
 )
-from billing.exports import RATE_SCHEMA, TERM_SCHEMA, StoreExport
+from billing.exports import EXPORTED, StoreExport, export_schema
 from billing.rate_card import make_rate
 from billing.rates import add_rates, add_sample_rates, import_rates, list_rates
 from billing.schema import account, account_term, metadata, rate
@@ -292,19 +292,21 @@ def test_a_time_without_a_zone_is_never_stored(store: Store) -> None:
 
 def test_the_export_holds_what_lies_above_a_position(store: Store) -> None:
     export = StoreExport(store)
-    assert export.terms_after(0).schema == TERM_SCHEMA
-    assert export.rates_after(0).schema == RATE_SCHEMA
+    for name in EXPORTED:
+        assert export.after(name, 0).schema == export_schema(name)
     add_account(store, "a", time_zone="Asia/Tokyo", now=NOW)
     add_account(store, "b", now=NOW)
     add_rates(store, [make_rate("sql", None, "call", "0.1", "2026-01-01T00:00:00+02:00")])
-    terms = export.terms_after(0).to_pylist()
+    terms = export.after("account_term", 0).to_pylist()
     assert [row["account_id"] for row in terms] == ["a", "b"]
     assert (terms[0]["time_zone"], terms[0]["recorded_at"]) == (
         "Asia/Tokyo",
         NOW.replace(tzinfo=None),
     )
-    assert [r["account_id"] for r in export.terms_after(terms[0]["term_id"]).to_pylist()] == ["b"]
-    (row,) = export.rates_after(0).to_pylist()
+    assert [
+        r["account_id"] for r in export.after("account_term", terms[0]["term_id"]).to_pylist()
+    ] == ["b"]
+    (row,) = export.after("rate", 0).to_pylist()
     assert (row["credits_per_unit"], row["effective_from"]) == (
         Decimal("0.1"),
         datetime(2025, 12, 31, 22),
@@ -347,7 +349,7 @@ def test_processes_that_create_the_store_and_the_account_at_once_make_one_of_eac
     assert said == ["added", *["the account acme exists already"] * 3], outcomes
     with open_store(settings) as opened:
         assert declared_account_ids(opened) == {"acme"}
-        assert len(StoreExport(opened).terms_after(0)) == 1
+        assert len(StoreExport(opened).after("account_term", 0)) == 1
 
 
 def test_a_store_in_a_file_is_in_write_ahead_mode_and_readers_do_not_wait(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from billing.accounts import add_account, declare_accounts, set_account
-from billing.exports import RATE_SCHEMA, StoreExport
+from billing.exports import EXPORTED, StoreExport, export_schema
 from billing.rate_card import make_rate
 from billing.rates import add_rates
 from billing.store import Store, open_store
 from ingest import prices
-from ingest.operations import OperationsSynced, sync_operations
+from ingest.operations import SYNCED, OperationsSynced, sync_operations
 from ingest.price_list import list_prices
 from ingest.prices import match_models, sync_prices
 from ingest.tables import ensure_tables
@@ -71,7 +71,7 @@ def audit_of(load_id: int) -> str:
 
 
 def test_an_empty_store_leaves_the_lake_as_it_is(store: Store, raw: Connection) -> None:
-    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(None, 0, 0)
+    assert sync_operations(raw, StoreExport(store)) == OperationsSynced()
     assert rows(raw, "from raw.main.load") == []
 
 
@@ -89,10 +89,15 @@ def test_terms_and_rates_arrive_exactly_in_one_batch(store: Store, raw: Connecti
     add_rates(
         store, [make_rate("llm", "gpt-5", "input_token", "0.000000000001", "2026-01-01")], now=NOW
     )
-    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(1, 1, 1)
+    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(
+        1, {"account_term": 1, "rate": 1}
+    )
     at = NOW.replace(tzinfo=None)
     assert rows(raw, "from raw.main.account_term") == [
-        (1, 1, "acme", date(1970, 1, 1), "Acme", "Asia/Tokyo", "JPY", "a@b.example", "postpaid", at)
+        (
+            *(1, 1, "acme", date(1970, 1, 1), "Acme", "Asia/Tokyo", "JPY", "a@b.example"),
+            *("postpaid", None, at),
+        )
     ]
     assert rows(raw, "from raw.main.rate") == [
         (1, 1, "llm", "gpt-5", "input_token", Decimal("0.000000000001"), datetime(2026, 1, 1), at)
@@ -104,6 +109,23 @@ def test_terms_and_rates_arrive_exactly_in_one_batch(store: Store, raw: Connecti
     ) == [(1, "operations", 2, 2, 0, 64, True)]
 
 
+def test_every_exported_table_fits_the_raw_table_that_takes_it(raw: Connection) -> None:
+    assert {name: key for name, (_, key) in EXPORTED.items()} == SYNCED
+    for name in EXPORTED:
+        columns = rows(raw, f"select column_name from (describe raw.main.{name})")
+        found = [column[0] for column in columns]
+        assert found == ["load_id", *export_schema(name).names], name
+
+
+def test_a_lake_of_an_older_version_gets_the_columns_it_lacks(
+    store: Store, raw: Connection
+) -> None:
+    raw.execute("alter table raw.main.account_term drop column overage_price")
+    add_account(store, "acme", now=NOW)
+    sync_operations(raw, StoreExport(store))
+    assert rows(raw, "select overage_price from raw.main.account_term") == [(None,)]
+
+
 def test_only_what_is_new_is_taken_over(store: Store, raw: Connection) -> None:
     add_account(store, "acme", now=NOW)
     export = StoreExport(store)
@@ -111,7 +133,7 @@ def test_only_what_is_new_is_taken_over(store: Store, raw: Connection) -> None:
     assert sync_operations(raw, export).load_id is None
     set_account(store, "acme", {"plan": "postpaid"}, now=NOW)
     add_account(store, "zenith", now=NOW)
-    assert sync_operations(raw, export) == OperationsSynced(2, 2, 0)
+    assert sync_operations(raw, export) == OperationsSynced(2, {"account_term": 2})
     assert rows(raw, "select load_id, term_id, plan from raw.main.account_term order by 2") == [
         (1, 1, "prepaid"),
         (2, 2, "postpaid"),
@@ -122,7 +144,7 @@ def test_only_what_is_new_is_taken_over(store: Store, raw: Connection) -> None:
 
 def test_thousands_of_accounts_arrive_in_one_batch(store: Store, raw: Connection) -> None:
     declare_accounts(store, [f"account-{number}" for number in range(3000)])
-    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(1, 3000, 0)
+    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(1, {"account_term": 3000})
     assert rows(raw, "select count(distinct account_id) from raw.main.account_term") == [(3000,)]
 
 
@@ -132,13 +154,15 @@ def test_a_sync_that_fails_leaves_nothing_and_the_next_one_makes_it_good(
     add_account(store, "acme")
 
     class Broken(StoreExport):
-        def rates_after(self, rate_id: int) -> pa.Table:
-            return pa.table({name: pa.array(["x"]) for name in RATE_SCHEMA.names})
+        def after(self, name: str, position: int) -> pa.Table:
+            if name != "rate":
+                return super().after(name, position)
+            return pa.table({column: pa.array(["x"]) for column in export_schema("rate").names})
 
     with pytest.raises(Exception, match="Could not convert"):
         sync_operations(raw, Broken(store))
     assert rows(raw, "from raw.main.account_term") == rows(raw, "from raw.main.load") == []
-    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(1, 1, 0)
+    assert sync_operations(raw, StoreExport(store)) == OperationsSynced(1, {"account_term": 1})
 
 
 def test_a_store_on_postgresql_arrives_just_the_same(
@@ -147,7 +171,9 @@ def test_a_store_on_postgresql_arrives_just_the_same(
     with open_store(Settings(home=tmp_path, operations_url=postgres_url)) as opened:
         add_account(opened, "acme", now=NOW)
         add_rates(opened, [make_rate("sql", None, "call", "0.1", "2026-01-01")], now=NOW)
-        assert sync_operations(raw, StoreExport(opened)) == OperationsSynced(1, 1, 1)
+        assert sync_operations(raw, StoreExport(opened)) == OperationsSynced(
+            1, {"account_term": 1, "rate": 1}
+        )
     assert rows(raw, "select recorded_at, credits_per_unit from raw.main.rate") == [
         (NOW.replace(tzinfo=None), Decimal("0.1"))
     ]

@@ -37,6 +37,7 @@ def test_an_added_account_is_listed_as_json() -> None:
         "currency": "JPY",
         "email": None,
         "plan": "prepaid",
+        "overage_price": None,
         "upcoming": [],
     }
 
@@ -62,6 +63,16 @@ def test_a_change_is_reported_and_listed_under_its_account() -> None:
     assert "nothing to change" in run("accounts", "set", "acme", "--plan", "postpaid").stderr
 
 
+def test_a_price_of_overage_is_dated_like_the_plan_and_listed_as_a_string() -> None:
+    run("accounts", "add", "acme", "--plan", "prepaid-with-overage", "--overage-price", "0.0125")
+    changed = run("accounts", "set", "acme", "--overage-price", "0.02")
+    assert "overage at 0.02 USD a credit" in changed.stderr
+    (listed,) = json.loads(run("accounts", "list", "--json").stdout)
+    assert listed["overage_price"] == "0.012500000000"
+    assert listed["upcoming"][0]["overage_price"] == "0.020000000000"
+    assert "0.0125" in run("accounts", "list").stdout
+
+
 def test_a_change_may_name_its_month() -> None:
     run("accounts", "add", "acme")
     run("accounts", "set", "acme", "--time-zone", "Asia/Tokyo", "--from", "2026-03")
@@ -80,6 +91,8 @@ def test_an_empty_email_removes_it_and_what_was_not_given_stays() -> None:
         ("accounts", "add", "bad id"),
         ("accounts", "add", "acme", "--time-zone", "Berlin"),
         ("accounts", "set", "nobody", "--name", "x"),
+        ("accounts", "add", "acme", "--overage-price", "0"),
+        ("accounts", "add", "acme", "--overage-price", "much"),
         ("accounts", "set", "nobody"),
         ("accounts", "set", "nobody", "--name", "x", "--from", "2026-03-17"),
         ("rates", "add", "--category", "llm", "--unit", "call", "--credits", "-1"),

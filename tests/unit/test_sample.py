@@ -15,7 +15,8 @@ import genai_prices
 import pytest
 from click.testing import CliRunner
 
-from billing.accounts import list_accounts
+from billing.accounts import add_account, list_accounts
+from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
 from billing.store import open_store
 from ingest.sample import (
     REASONS,
@@ -443,3 +444,30 @@ def test_with_an_output_folder_the_command_touches_nothing_else(
     assert "sum" in outcome.stdout
     assert list((tmp_path / "out").glob("*.ndjson"))
     assert not (tmp_path / "home").exists()
+
+
+def test_the_samples_lots_go_with_its_usage_and_come_once(tmp_path: Path) -> None:
+    until = datetime(2026, 11, 23, tzinfo=UTC)
+    first = until - timedelta(days=400)
+    used = {"a": Decimal("1000.5"), "b": Decimal(20000), "idle": Decimal(0)}
+    currencies = {"a": "EUR", "b": "CHF", "idle": "EUR"}
+    lots = sample_lots(used, currencies, first, until)
+    for account_id in ("a", "b"):
+        granted = sum(lot.credits for lot in lots if lot.account_id == account_id)
+        assert Decimal("0.97") < granted / used[account_id] < Decimal("1.21")
+    assert {lot.account_id for lot in lots} == {"a", "b"}
+    assert all(lot.paid_minor is None for lot in lots if lot.account_id == "b")
+    assert all(
+        first <= lot.effective_at < until < lot.effective_at + timedelta(401) for lot in lots
+    )
+    with open_store(Settings(home=tmp_path, operations_url="")) as store:
+        add_account(store, "a", currency="EUR")
+        mine = [lot for lot in lots if lot.account_id == "a"]
+        assert (grant_sample(store, mine), grant_sample(store, mine)) == (6, 0)
+
+
+def test_the_samples_overage_costs_more_than_its_packages() -> None:
+    assert sample_overage_price("postpaid", "EUR") == "0.0102"
+    assert sample_overage_price("postpaid", "JPY") == "1.62"
+    assert sample_overage_price("prepaid", "EUR") is None
+    assert sample_overage_price("postpaid", "CHF") is None

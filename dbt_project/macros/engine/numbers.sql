@@ -25,3 +25,13 @@
 {% macro duckdb__round_half_up(amount, scale) -%}
     round({{ amount }}, {{ scale }})
 {%- endmacro %}
+
+
+{# The whole part of a quotient of two whole numbers, neither negative, with 38 digits at most. #}
+{% macro whole_quotient(numerator, denominator) -%}
+    {{ return(adapter.dispatch('whole_quotient', 'meterhouse')(numerator, denominator)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_quotient(numerator, denominator) -%}
+    (cast({{ numerator }} as hugeint) // cast({{ denominator }} as hugeint))
+{%- endmacro %}

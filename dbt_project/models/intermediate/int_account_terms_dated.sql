@@ -60,6 +60,7 @@ dated as (
         currency,
         email,
         plan,
+        overage_price,
         first_usage_date,
         starts_at,
         coalesce(

@@ -23,6 +23,9 @@ renamed as (
         email,
         plan,
 
+        ---------- numerics
+        overage_price,
+
         ---------- dates and timestamps
         effective_from,
         recorded_at

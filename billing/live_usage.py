@@ -1,0 +1,256 @@
+"""What an account used until now: settled from the marts, pending from the raw rows above them.
+
+Settled usage lies in the marts as sums of days, cut where a lot begins or ends; only a day with
+another border in it (a lot granted for the past) is read event by event. Pending usage is what
+raw rows above the published batch change: new events count, settled ones that they replace or
+withdraw no longer do.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+from billing.burn_down import Usage
+from warehouse.publication import Publication
+
+Rows = list[tuple[Any, ...]]
+
+
+class Lake(Protocol):
+    """Answers queries at a publication, or at the head without one."""
+
+    def publication(self) -> Publication | None:
+        """The published pointer, or None before the first publication."""
+
+    def has_table(self, table: str) -> bool:
+        """Whether ``catalog.schema.table`` exists at the head."""
+
+    def rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any],
+        *,
+        publication: Publication | None = None,
+    ) -> Rows:
+        """The rows of a query with named parameters."""
+
+
+@dataclass(frozen=True)
+class LiveUsage:
+    """Credits used, in the stretches between borders: those of ``settled`` and of ``pending``.
+
+    A pending sum is below zero where more was withdrawn than came. ``daily`` has the settled
+    credits of the account's days.
+    """
+
+    borders: Sequence[datetime]
+    settled: Sequence[Decimal]
+    pending: Sequence[Decimal]
+    daily: Mapping[date, Decimal]
+    pending_events: int
+    pending_unrated_events: int
+
+    def settled_usage(self) -> list[Usage]:
+        """Settled usage, one item a stretch, at its beginning."""
+        return self._items(self.settled)
+
+    def all_usage(self) -> list[Usage]:
+        """Settled and pending usage."""
+        return self._items([a + b for a, b in zip(self.settled, self.pending, strict=True)])
+
+    def _items(self, sums: Sequence[Decimal]) -> list[Usage]:
+        starts = [self.borders[0] - timedelta(microseconds=1), *self.borders]
+        return [Usage(at, amount) for at, amount in zip(starts, sums, strict=False) if amount]
+
+
+def read_usage(
+    lake: Lake, publication: Publication | None, account_id: str, borders: Sequence[datetime]
+) -> LiveUsage:
+    """What the account used before the last of ``borders`` (ascending, aware).
+
+    What ``publication`` holds is settled; all is pending before the first.
+    """
+    moments = [_naive(border) for border in borders]
+    settled = [Decimal(0)] * len(borders)
+    pending = [Decimal(0)] * len(borders)
+    daily: dict[date, Decimal] = {}
+    if publication:
+        daily = _add_settled(lake, publication, account_id, moments, settled)
+    events, unrated = _add_pending(lake, publication, account_id, moments, pending)
+    return LiveUsage(borders, settled, pending, daily, events, unrated)
+
+
+def _add_settled(
+    lake: Lake,
+    publication: Publication,
+    account_id: str,
+    borders: Sequence[datetime],
+    sums: list[Decimal],
+) -> dict[date, Decimal]:
+    """Add settled usage to the sums of its stretches; returns the credits of days."""
+    daily: dict[date, Decimal] = {}
+    cut: list[tuple[datetime, datetime]] = []
+    for day, credits, first, last in lake.rows(
+        "select usage_date, credits, first_occurred_at, last_occurred_at"
+        " from marts.main.rpt_credits_usage where account_id = $account_id",
+        {"account_id": account_id},
+        publication=publication,
+    ):
+        daily[day] = daily.get(day, Decimal(0)) + credits
+        stretch = bisect_right(borders, first)
+        if stretch == bisect_right(borders, last):
+            _add(sums, stretch, credits)
+        else:
+            cut.append((first, last))
+    if cut:
+        spans = " or ".join(
+            f"(usage_date_utc between date '{first:%Y-%m-%d}' and date '{last:%Y-%m-%d}'"
+            f" and occurred_at between timestamp '{first}' and timestamp '{last}')"
+            for first, last in cut
+        )
+        for at, credits in lake.rows(
+            "select occurred_at, sum(credits) from marts.main.rpt_usage_event"
+            f" where account_id = $account_id and credits > 0 and ({spans}) group by occurred_at",
+            {"account_id": account_id},
+            publication=publication,
+        ):
+            _add(sums, bisect_right(borders, at), credits)
+    return daily
+
+
+_CARDS = "marts.main.int_rate_cards_dated"
+
+_UNITS = {
+    "second": "coalesce(event.execution_ms, 0) * cast(0.001 as decimal(4, 3))",
+    "input_token": "coalesce(event.input_tokens, 0)",
+    "cache_read_token": "coalesce(event.cache_read_tokens, 0)",
+    "cache_write_token": "coalesce(event.cache_write_tokens, 0)",
+    "output_token": "coalesce(event.output_tokens, 0)",
+}
+_TOKENS = ("input_token", "cache_read_token", "cache_write_token", "output_token")
+
+
+def _carded(card: str) -> str:
+    """What a card asks for an event: dbt's macro ``measured_credits``, which a test holds it to."""
+    price = " + ".join(
+        f"{units} * coalesce({card}.{unit}_credits, 0)" for unit, units in _UNITS.items()
+    )
+    token_rates = " + ".join(f"coalesce({card}.{unit}_credits, 0)" for unit in _TOKENS)
+    tokens = ", ".join(f"event.{unit}s" for unit in _TOKENS)
+    return (
+        f"case when (coalesce({card}.second_credits, 0) = 0 or event.execution_ms is not null)"
+        f" and ({token_rates} = 0 or coalesce({tokens}) is not null)"
+        f" then cast(round(coalesce({card}.call_credits, 0) + {price}, 9) as decimal(18, 9)) end"
+    )
+
+
+def _card_join(card: str, model: str) -> str:
+    return (
+        f" left join {_CARDS} as {card} on {card}.category = event.category and {model}"
+        f" and event.occurred_at >= {card}.starts_at and event.occurred_at < {card}.ends_at"
+    )
+
+
+_CREDITS = (
+    "case when event.credits is not null then event.credits"
+    " when event.status <> 'ok' then 0"
+    f" when own.category is not null then {_carded('own')}"
+    f" when general.category is not null then {_carded('general')} end"
+)
+_JOINS = _card_join("own", "own.model = event.model") + _card_join(
+    "general", "general.model is null"
+)
+_UNRATED = (
+    "case when event.credits is not null or event.status <> 'ok' then coalesce(credits, 0) end"
+)
+
+
+def _add_pending(
+    lake: Lake,
+    publication: Publication | None,
+    account_id: str,
+    borders: Sequence[datetime],
+    sums: list[Decimal],
+) -> tuple[int, int]:
+    """Add what pending usage changes to the sums; returns its events, and those not rated yet."""
+    if not lake.has_table("raw.main.usage_supersession"):
+        return 0, 0
+    above = publication.raw_load_id if publication else 0
+    has_cards = lake.has_table(_CARDS)
+    events = unrated = 0
+    for stretch, credits, count, missing in lake.rows(
+        f"""
+        with replaced as (
+            select source, event_id, revision from raw.main.usage_supersession
+            where load_id > {above}
+        ),
+        event as (
+            select * from raw.main.usage_event
+            where load_id > {above} and account_id = $account_id and not is_withdrawn
+        ),
+        rated as (
+            select event.occurred_at, {_CREDITS if has_cards else _UNRATED} as credits
+            from event anti join replaced using (source, event_id, revision)
+            {_JOINS if has_cards else ""}
+        )
+        select len(list_filter($borders, lambda border: border <= occurred_at)) as stretch,
+            coalesce(sum(credits), 0), count(*), count(*) filter (where credits is null)
+        from rated group by stretch
+        """,
+        {"account_id": account_id, "borders": list(borders)},
+    ):
+        _add(sums, stretch, credits)
+        events += count
+        unrated += missing
+    if publication:
+        events += _take_replaced(lake, publication, account_id, borders, sums)
+    return events, unrated
+
+
+def _take_replaced(
+    lake: Lake,
+    publication: Publication,
+    account_id: str,
+    borders: Sequence[datetime],
+    sums: list[Decimal],
+) -> int:
+    """Take settled events that pending rows replace or withdraw off the sums; returns how many."""
+    replaced = lake.rows(
+        "select source, event_id, revision, usage_date_utc from raw.main.usage_supersession"
+        f" where load_id > {publication.raw_load_id}",
+        {},
+    )
+    if not replaced:
+        return 0
+    sources, names, revisions, days = map(list, zip(*replaced, strict=True))
+    listed = ", ".join(f"date '{day}'" for day in sorted(set(days)))
+    found = lake.rows(
+        "select occurred_at, coalesce(credits, 0) from marts.main.rpt_usage_event as event"
+        " semi join (select unnest($sources) as source, unnest($names) as event_id,"
+        " unnest($revisions) as revision) as replaced using (source, event_id, revision)"
+        f" where account_id = $account_id and usage_date_utc in ({listed})",
+        {
+            "account_id": account_id,
+            "sources": sources,
+            "names": names,
+            "revisions": revisions,
+        },
+        publication=publication,
+    )
+    for at, credits in found:
+        _add(sums, bisect_right(borders, at), -credits)
+    return len(found)
+
+
+def _add(sums: list[Decimal], stretch: int, credits: Decimal) -> None:
+    """What happens at the last border or later is not counted."""
+    if stretch < len(sums):
+        sums[stretch] += credits
+
+
+def _naive(moment: datetime) -> datetime:
+    """The lake's timestamps are UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,24 @@
+{#
+    An incremental strategy of our own: in one transaction the rows of the touched accounts are
+    deleted from the table and inserted anew. An account that lost everything loses its rows, one
+    that was not touched keeps its files, and no touched account means no change. The model must
+    have a column account_id.
+#}
+{% macro get_incremental_replace_accounts_sql(arg_dict) -%}
+    {{ return(adapter.dispatch('replaced_accounts', 'meterhouse')(arg_dict)) }}
+{%- endmacro %}
+
+{% macro default__replaced_accounts(arg_dict) -%}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}
+    {%- set accounts = listed_accounts() -%}
+    {%- if accounts is not none and accounts | length == 0 -%}
+        select 'no account is touched' as outcome
+    {%- else -%}
+        delete from {{ target }} where {{ is_one_of_accounts('account_id', accounts) }};
+        insert into {{ target }} ({{ columns }})
+        select {{ columns }}
+        from {{ arg_dict['temp_relation'] }}
+        where {{ is_one_of_accounts('account_id', accounts) }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,71 @@
+{#
+    Who pays for what, of accounts that burn their lots down: a subquery with one row a take, made by
+    billing.burn_down_many in the engine. `lots` and `segments` are names of relations:
+
+    - lots: account_id, burn_rank, credits, begin_segment, end_segment (null: it does not end);
+    - segments: account_id, segment (from 0 without a gap), credits used in it.
+
+    The columns are account_id, burn_rank, segment, is_repayment, take_from, take_to and lot_from,
+    in credits. A take of usage lies between take_from and take_to of its segment's usage; a
+    repayment takes from what was overage before, counted from the account's first. lot_from is
+    what was consumed of the lot before.
+#}
+{% macro burnt_down(lots, segments) -%}
+    {{ return(adapter.dispatch('burnt_down', 'meterhouse')(lots, segments)) }}
+{%- endmacro %}
+
+{% macro duckdb__burnt_down(lots, segments) -%}
+    (
+        select
+            account_id,
+            cast(take.burn_rank as bigint) as burn_rank,
+            cast(take.segment as bigint) as segment,
+            take.is_repayment,
+            cast(take.take_from * 0.000000001 as decimal(38, 9)) as take_from,
+            cast(take.take_to * 0.000000001 as decimal(38, 9)) as take_to,
+            cast(take.lot_from * 0.000000001 as decimal(38, 9)) as lot_from
+        from (
+            select
+                account_id,
+                unnest(meterhouse_burn_down(amounts, begins, ends, usage)) as take
+            from (
+                select
+                    account_id,
+                    list(cast(credits * 1000000000 as decimal(38, 0)) order by burn_rank) as amounts,
+                    list(cast(begin_segment as integer) order by burn_rank) as begins,
+                    list(cast(coalesce(end_segment, -1) as integer) order by burn_rank) as ends
+                from {{ lots }}
+                group by account_id
+            ) as lot_lists
+            inner join (
+                select
+                    account_id,
+                    list(cast(credits * 1000000000 as decimal(38, 0)) order by segment) as usage
+                from {{ segments }}
+                group by account_id
+            ) as segment_lists using (account_id)
+        ) as accounts
+    )
+{%- endmacro %}
+
+
+{#
+    What the first `consumed` credits of a lot were paid with: credits times the lot's unit cost,
+    and with the last credit all that was paid. Differences of it never add up to anything else.
+    The product has 21 decimals and is left as it is: rounding it takes ten times as long.
+#}
+{% macro value_of_consumed(lot, consumed) -%}
+    case
+        when {{ consumed }} = {{ lot }}.credits then cast({{ lot }}.paid_minor as decimal(38, 21))
+        else {{ consumed }} * {{ lot }}.unit_cost_minor
+    end
+{%- endmacro %}
+
+
+{# A time in the account's days: its local date under the term that holds, never before its month. #}
+{% macro account_date(moment, term) -%}
+    greatest(
+        cast({{ utc_to_local(moment, "coalesce(" ~ term ~ ".time_zone, 'UTC')") }} as date),
+        coalesce({{ term }}.first_usage_date, date '0001-01-01')
+    )
+{%- endmacro %}

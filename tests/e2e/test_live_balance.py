@@ -1,0 +1,219 @@
+"""The shown balance follows purchases and files that land, in a real browser, by real processes.
+
+A home is filled, built and published by the commands of production; the app and ``meterhouse
+watch`` run over it, and one test runs a refresh meanwhile.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from billing.accounts import list_accounts
+from billing.purchases import purchase_history
+from billing.store import open_store
+from warehouse.settings import Settings
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+from tests.e2e.browser import Visit
+from tests.e2e.conftest import ROOT, running, serving
+
+METERHOUSE = str(Path(sys.executable).with_name("meterhouse"))
+SAMPLE = ["sample", "--accounts", "3", "--days", "40", "--events", "3000", "--clean"]
+SHOWN_WITHIN = 5.0
+
+
+@pytest.fixture(scope="session")
+def home(browser, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of a home with published sample usage and lots."""
+    settings = Settings(home=tmp_path_factory.mktemp("live"))
+    for arguments in (SAMPLE, ["load"], ["refresh"]):
+        done = subprocess.run(
+            [METERHOUSE, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "METERHOUSE_HOME": str(settings.home)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    return settings
+
+
+@pytest.fixture(scope="session")
+def account(home: Settings) -> str:
+    """An account of the sample that has credits left."""
+    with open_store(home) as store:
+        return list_accounts(store)[0].account_id
+
+
+@pytest.fixture(scope="session")
+def live(home: Settings) -> Iterator[str]:
+    """The address of an app with the resident loader beside it."""
+    with serving(home, METERHOUSE_PAYMENTS="demo") as url:
+        with running(home, [METERHOUSE, "watch"]) as watch:
+            assert watch.stdout is not None
+            assert "watching" in watch.stdout.readline()
+            yield url
+
+
+@pytest.fixture
+def page(browser, live: str) -> Iterator[Visit]:
+    """A page of the browser."""
+    visit = Visit(browser)
+    yield visit
+    assert visit.errors == []
+    assert visit.outside_requests() == []
+    visit.page.close()
+
+
+def balance(visit: Visit) -> Decimal:
+    """The balance as the page shows it, with every digit."""
+    shown = visit.page.locator("[data-balance]").first.get_attribute("data-balance")
+    assert shown is not None
+    return Decimal(shown)
+
+
+def until_changed(visit: Visit, before: Decimal, seconds: float) -> float:
+    """How long the balance took to change, by the page alone."""
+    began = time.monotonic()
+    visit.page.wait_for_function(
+        "before => document.querySelector('[data-balance]')?.dataset.balance !== before",
+        arg=f"{before:f}",
+        timeout=seconds * 1000,
+        polling=50,
+    )
+    return time.monotonic() - began
+
+
+def drop(home: Settings, account: str, credits: str) -> None:
+    """Let a whole file with one operation arrive in the landing folder."""
+    folder = home.landing_folder / "meterhouse"
+    stamp = time.time_ns()
+    event = {
+        "event_id": f"live-{stamp}",
+        "account_id": account,
+        "agent_id": "writer",
+        "category": "llm",
+        "model": "gpt-5",
+        "credits": credits,
+        "occurred_at": datetime.now(UTC).isoformat(),
+    }
+    draft = folder / f"live-{stamp}.ndjson.tmp"
+    draft.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    draft.rename(folder / f"live-{stamp}.ndjson")
+
+
+def is_being_built(home: Settings) -> bool:
+    """Whether a refresh holds the builder's lock."""
+    lock = FileLock(home.home / "locks" / "marts.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def test_a_file_that_lands_lowers_the_shown_balance_while_a_refresh_runs(
+    page: Visit, live: str, home: Settings, account: str
+) -> None:
+    page.open(f"{live}/?account={account}")
+    before = balance(page)
+    took = []
+    with running(home, [METERHOUSE, "refresh", "--full-checks"]) as refresh:
+        while not is_being_built(home):
+            assert refresh.poll() is None, refresh.stdout.read() if refresh.stdout else ""
+            time.sleep(0.1)
+        for _ in range(3):
+            drop(home, account, "1.25")
+            took.append(until_changed(page, before, 30))
+            assert balance(page) == before - Decimal("1.25")
+            before = balance(page)
+        was_running = refresh.poll() is None
+        refresh.wait(600)
+    print("seconds from the file to the shown balance:", [round(each, 2) for each in took])
+    assert was_running
+    assert min(took) < SHOWN_WITHIN
+    assert sorted(took)[1] < SHOWN_WITHIN
+
+
+def test_the_balance_is_refreshed_without_blinking(page: Visit, live: str, account: str) -> None:
+    page.open(f"{live}/credits?account={account}")
+    faintest = page.page.evaluate(
+        """async () => {
+            let least = 1;
+            for (const until = Date.now() + 6500; Date.now() < until;) {
+                let shown = 1;
+                for (let e = document.querySelector('.mh-balance'); e; e = e.parentElement)
+                    shown = Math.min(shown, Number(getComputedStyle(e).opacity));
+                if (!document.querySelector('.mh-balance')) shown = 0;
+                least = Math.min(least, shown);
+                await new Promise(next => setTimeout(next, 40));
+            }
+            return least;
+        }"""
+    )
+    assert faintest == 1
+
+
+def test_a_package_bought_through_the_demo_gateway_raises_the_balance(
+    page: Visit, live: str, home: Settings, account: str
+) -> None:
+    page.open(f"{live}/credits?account={account}")
+    before = balance(page)
+    assert page.page.get_by_text("Demo payment, no money moves").count() == 1
+    page.page.get_by_role("button", name="Buy").nth(1).dblclick()
+    page.page.wait_for_url("**/demo/checkout/**")
+    assert page.page.get_by_text("Demo payment, no money moves").count() == 1
+    page.page.get_by_role("button", name="Pay").click()
+    page.page.wait_for_url("**/credits?**")
+    page.settle()
+    page.page.get_by_text("Thank you, it is paid.").wait_for()
+    with open_store(home) as store:
+        (bought,) = purchase_history(store, account)
+    assert bought.state == "paid"
+    assert balance(page) == before + bought.credits + bought.bonus_credits
+    receipt = page.page.get_by_role("link", name=f"Receipt {bought.number}", exact=True).first
+    with page.page.expect_popup() as opened:
+        receipt.click()
+    assert "Demo payment, no money moved" in opened.value.locator("main").inner_text()
+    opened.value.close()
+
+
+def test_a_cancelled_checkout_says_that_nothing_was_paid(
+    page: Visit, live: str, account: str
+) -> None:
+    page.open(f"{live}/credits?account={account}")
+    before = balance(page)
+    page.page.get_by_role("button", name="Buy").first.click()
+    page.page.wait_for_url("**/demo/checkout/**")
+    page.page.get_by_role("button", name="Cancel").click()
+    page.page.wait_for_url("**/credits?**")
+    page.settle()
+    page.page.get_by_text("Not paid.").wait_for()
+    assert balance(page) == before
+
+
+def test_the_ledger_is_filtered_paged_and_exported(page: Visit, live: str, account: str) -> None:
+    page.open(f"{live}/credits?account={account}&kind=consumption")
+    rows = page.page.locator(".st-key-card-ledger tbody tr")
+    assert rows.count() == 25
+    first = rows.first.inner_text()
+    page.page.get_by_role("link", name="Next page").click()
+    page.page.wait_for_url("**page=2**")
+    page.settle()
+    assert rows.first.inner_text() != first
+    with page.page.expect_download() as download:
+        page.page.get_by_role("button", name="Export as CSV").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("posting_number,posted_date,")
+    assert {line.split(",")[3] for line in lines[1:]} == {"consumption"}
