@@ -32,8 +32,11 @@ ZONES = {"acme": "Europe/Berlin", "east": "Pacific/Kiritimati", "west": "America
 LATE = "late"
 """An account that is declared only after its usage was logged."""
 
-TOLD_BY_LOADS = {"load_id", "line_number", "last_loaded_at", "as_of", "raw_load_id"}
-"""Columns that say how a log was loaded, not what was in it."""
+TOLD_BY_LOADS = {
+    *("load_id", "line_number", "last_loaded_at", "as_of", "raw_load_id"),
+    *("load_kind", "load_path", "loaded_at"),
+}
+"""Columns that say how a log was loaded, not what was in it; ``dim_load`` says nothing else."""
 
 BROKEN = (b"{oops\n", b"\n", lines(event("z", credits=-1)), lines(event("z", category="poem")))
 
@@ -171,7 +174,8 @@ class Home:
             for table, column in connection.execute(
                 "select table_name, column_name from information_schema.columns"
                 " where table_catalog = 'marts' and table_schema = 'main'"
-                " and table_name not like 'int_%' order by table_name, ordinal_position"
+                " and table_name not like 'int_%' and table_name <> 'dim_load'"
+                " order by table_name, ordinal_position"
             ).fetchall():
                 if column not in TOLD_BY_LOADS:
                     columns.setdefault(table, []).append(column)
