@@ -73,7 +73,6 @@ class LakeReader:
         self._attached: set[str] = set()
         self._pins: dict[Publication, _Shared] = {}
         self._tables: set[str] = set()
-        self._was_published = False
 
     def publication(self) -> Publication | None:
         """The published pointer as it is now, or None before the first publication."""
@@ -131,9 +130,7 @@ class LakeReader:
 
     def _latest(self) -> Publication | None:
         with self._cursor(None) as cursor:
-            found = latest_publication(cursor, is_there=self._was_published)
-        self._was_published = found is not None
-        return found
+            return latest_publication(cursor)
 
     def _ask(
         self, sql: str, parameters: Mapping[str, Any], publication: Publication | None
@@ -176,7 +173,6 @@ class LakeReader:
         self._head = None
         self._attached.clear()
         self._tables.clear()
-        self._was_published = False
 
     def _drop_pin(self, publication: Publication) -> None:
         if publication in self._pins:

@@ -198,6 +198,8 @@ def measure(settings: Settings, size: Size) -> list[Measured]:
     _progress("building again after one event")
     seconds = _dbt(settings, 2, "--exclude", "rpt_credits_*", "fct_credit_margin_daily")
     one = _compared(settings, "one account with new usage", seconds)
+    _progress("building what the balance reads")
+    _dbt(settings, 2, "--select", "rpt_account", "rpt_credits_usage", "rpt_usage_event")
     _publish(settings, 2)
     return [everything, one]
 
@@ -253,9 +255,6 @@ def measure_route(settings: Settings, accounts: int) -> list[Answers]:
 
     The accounts are those that ``live_milliseconds`` declared, its 1,000 events are pending.
     """
-    _progress("building what the balance reads")
-    _dbt(settings, 2, "--select", "rpt_account", "rpt_credits_usage", "rpt_usage_event")
-    _publish(settings, 2)
     names = [f"account-{number:06}" for number in range(accounts)]
     environment = settings.environment() | {"METERHOUSE_API_TOKEN": "bench"}
     scripts, logs = Path(sys.executable).parent, settings.home / "logs"

@@ -7,7 +7,7 @@ Inside, amounts are whole nano-credits, so nothing is ever rounded.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact
 from heapq import merge
 from itertools import groupby
@@ -20,6 +20,7 @@ KINDS: tuple[Kind, ...] = ("promotional", "purchased", "adjustment", "refund")
 """What a grant can be. Only promotional credits burn before the others of their priority."""
 
 _NANO = 9
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _EXACT = Context(prec=60, traps=[Inexact])
 
 
@@ -97,7 +98,7 @@ def burn_order(grant: Grant) -> tuple[object, ...]:
     return (
         grant.priority,
         grant.expires_at is None,
-        grant.expires_at or grant.effective_at,
+        grant.expires_at or _NEVER,
         grant.kind != "promotional",
         grant.effective_at,
         grant.created_at,

@@ -207,5 +207,15 @@ class Watcher:
 
 def _is_done(file: FileReport, stamp: Stamp, now: int) -> bool:
     """Whether a file needs no other look before it changes: its last line may be half a one."""
-    is_quiet = abs(now - stamp[0]) >= SETTLE_SECONDS * 1e9
-    return file.outcome in ("loaded", "skipped") and is_quiet
+    if file.outcome not in ("loaded", "skipped"):
+        return False
+    return abs(now - stamp[0]) >= SETTLE_SECONDS * 1e9 or _ends_a_line(Path(file.path))
+
+
+def _ends_a_line(path: Path) -> bool:
+    try:
+        with path.open("rb") as content:
+            content.seek(-1, os.SEEK_END)
+            return content.read(1) == b"\n"
+    except OSError:
+        return False

@@ -129,6 +129,12 @@ def test_promotional_credits_burn_before_all_others_of_equal_expiry() -> None:
     assert burn_down(grants, used((1, "10")), hour(2)).remaining["gift"] == 0
 
 
+def test_a_gift_burns_before_older_credits_of_other_kinds_that_never_expire_either() -> None:
+    grants = [grant("bought", "10", 0), grant("gift", "10", 1, kind="promotional")]
+    found = burn_down(grants, used((2, "4")), hour(3))
+    assert found.remaining == {"bought": 10, "gift": 6}
+
+
 def test_the_next_grant_pays_what_was_open_before_anything_else() -> None:
     grants = [grant("first", "10"), grant("next", "10", 5)]
     found = burn_down(grants, used((1, "13"), (6, "4")), hour(7))
