@@ -196,7 +196,7 @@ def measure(settings: Settings, size: Size) -> list[Measured]:
             " null, null, null"
         )
     _progress("building again after one event")
-    seconds = _dbt(settings, 2, "--exclude", "rpt_credits_*", "fct_credit_margin_daily")
+    seconds = _dbt(settings, 2)
     one = _compared(settings, "one account with new usage", seconds)
     _progress("building what the balance reads")
     _dbt(settings, 2, "--select", "rpt_account", "rpt_credits_usage", "rpt_usage_event")
