@@ -190,16 +190,18 @@ def refund_of_credits(lot: Lot, unspent: Decimal, credits: Decimal | None) -> Re
             f"of the lot {lot.grant_id} {_plain(unspent)} credits are unspent, "
             f"and no more than that can be refunded; {_plain(wanted)} were asked for"
         )
+    value = unspent_value(lot, unspent)
     if wanted == unspent:
-        money = unspent_value(lot, unspent)
+        money = value
     else:
-        money = _share(lot.paid_minor, wanted, lot.credits, ROUND_FLOOR)
+        money = min(value, _share(lot.paid_minor, wanted, lot.credits, ROUND_FLOOR))
     if not money:
         raise MeterhouseError(
             f"{_plain(wanted)} credits of the lot {lot.grant_id} are worth less than the smallest "
             f"coin of {lot.currency}; take them back with `meterhouse credits void {lot.grant_id}`"
         )
-    return refund_of_money(lot, unspent, money)
+    credits = unspent if wanted == unspent else _bought(lot, money)
+    return Refund(credits, money, unspent - credits, value - money)
 
 
 def refund_of_money(lot: Lot, unspent: Decimal, money: int) -> Refund:
@@ -211,13 +213,16 @@ def refund_of_money(lot: Lot, unspent: Decimal, money: int) -> Refund:
     value = unspent_value(lot, unspent)
     if money >= value:
         return Refund(unspent, value, Decimal(0), 0)
-    paid = lot.paid_minor or 0
-    with localcontext(prec=60):
-        credits = (lot.credits * money / paid).quantize(_NANO, ROUND_CEILING)
-    credits = min(credits, unspent)
+    credits = min(_bought(lot, money), unspent)
     if credits == unspent:
         return Refund(unspent, money, Decimal(0), 0)
     return Refund(credits, money, unspent - credits, value - money)
+
+
+def _bought(lot: Lot, money: int) -> Decimal:
+    """The credits of a paid lot that ``money`` minor units bought, rounded up to a nano-credit."""
+    with localcontext(prec=60):
+        return (lot.credits * money / (lot.paid_minor or 1)).quantize(_NANO, ROUND_CEILING)
 
 
 def owed_after_chargeback(lot: Lot, unspent: Decimal, taken_minor: int) -> int:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing.burn_down import Usage
@@ -53,6 +53,7 @@ def credits(nano: int) -> Decimal:
 
 
 @given(total=nanos, paid=st.integers(1, 10**7), spent_share=st.integers(0, 10**6), steps=parts)
+@example(total=1_000_000, paid=2, spent_share=1, steps=[500_000])
 def test_refunds_in_any_steps_pay_at_most_the_unspent_part_and_conserve_credits(
     total: int, paid: int, spent_share: int, steps: list[int]
 ) -> None:
