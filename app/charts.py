@@ -91,30 +91,16 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
     x = alt.X(
         "day:O",
         sort=order,
-        axis=alt.Axis(
-            title=None,
+        axis=plain_axis(
+            colours,
             values=order[::-7][::-1],
             labelExpr="utcFormat(toDate(datum.value), '%-d %b')",
             labelAngle=0,
             labelFlush=False,
-            ticks=False,
-            domain=False,
-            grid=False,
-            labelColor=colours.text,
-            labelPadding=8,
         ),
         scale=alt.Scale(domain=order, paddingInner=0.22, paddingOuter=0.05),
     )
-    axis = alt.Axis(
-        title=None,
-        tickCount=4,
-        labelExpr=AMOUNT,
-        domain=False,
-        ticks=False,
-        gridColor=colours.grid,
-        labelColor=colours.text,
-        labelPadding=8,
-    )
+    axis = amount_axis(colours, tick_count=4)
     tooltip = [
         alt.Tooltip("date:N", title="Day"),
         alt.Tooltip("credits_text:N", title="Credits"),
@@ -235,31 +221,17 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
     labels = {row["place"]: row["tick"] for row in rows[::step]}
     x = alt.X(
         "place:O",
-        axis=alt.Axis(
-            title=None,
+        axis=plain_axis(
+            colours,
             values=list(labels),
             labelExpr=f"({json.dumps(labels)})[datum.value]",
             labelAngle=0,
             labelOverlap=True,
             labelFlush=False,
-            ticks=False,
-            domain=False,
-            grid=False,
-            labelColor=colours.text,
-            labelPadding=8,
         ),
         scale=alt.Scale(paddingInner=0.22, paddingOuter=0.05),
     )
-    axis = alt.Axis(
-        title=None,
-        tickCount=3,
-        labelExpr=AMOUNT,
-        domain=False,
-        ticks=False,
-        gridColor=colours.grid,
-        labelColor=colours.text,
-        labelPadding=8,
-    )
+    axis = amount_axis(colours, tick_count=3)
     tooltip = [
         alt.Tooltip("label:N", title="When"),
         alt.Tooltip("credits_text:N", title="Credits"),
@@ -315,29 +287,11 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
     x = alt.X(
         "number:Q",
         scale=alt.Scale(domain=[1, last], nice=False),
-        axis=alt.Axis(
-            title=None,
-            values=[1, 8, 15, 22, last],
-            format="d",
-            domain=False,
-            ticks=False,
-            grid=False,
-            labelColor=colours.text,
-            labelPadding=6,
-        ),
+        axis=plain_axis(colours, values=[1, 8, 15, 22, last], format="d"),
     )
     y = alt.Y(
         "total:Q",
-        axis=alt.Axis(
-            title=None,
-            tickCount=3,
-            labelExpr=AMOUNT,
-            domain=False,
-            ticks=False,
-            gridColor=colours.grid,
-            labelColor=colours.text,
-            labelPadding=6,
-        ),
+        axis=amount_axis(colours, tick_count=3),
     )
     tooltip = [
         alt.Tooltip("date:N", title="Up to"),
@@ -402,6 +356,33 @@ def _as_bars(points: Sequence[Point], is_hourly: bool, today: date) -> list[_Bar
 
 def _is_marked(day: Day) -> bool:
     return day.is_spike and day.credits > 0
+
+
+def amount_axis(colours: Palette, tick_count: int) -> alt.Axis:
+    """A vertical axis of amounts: faint lines and short labels."""
+    return alt.Axis(
+        title=None,
+        tickCount=tick_count,
+        labelExpr=AMOUNT,
+        domain=False,
+        ticks=False,
+        gridColor=colours.grid,
+        labelColor=colours.text,
+        labelPadding=8,
+    )
+
+
+def plain_axis(colours: Palette, **more: Any) -> alt.Axis:
+    """A horizontal axis that is labels and nothing else; ``more`` says which."""
+    return alt.Axis(
+        title=None,
+        domain=False,
+        ticks=False,
+        grid=False,
+        labelColor=colours.text,
+        labelPadding=8,
+        **more,
+    )
 
 
 def calm(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:

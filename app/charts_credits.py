@@ -7,7 +7,7 @@ from typing import TypedDict
 import altair as alt
 
 from app import formats
-from app.charts import AMOUNT, calm
+from app.charts import amount_axis, calm, plain_axis
 from app.queries.credits import BalanceDay
 from app.theme import Palette
 
@@ -55,31 +55,17 @@ def balance_chart(rows: Sequence[BalanceRow], colours: Palette) -> alt.LayerChar
     x = alt.X(
         "day:T",
         scale=alt.Scale(type="utc"),
-        axis=alt.Axis(
-            title=None,
+        axis=plain_axis(
+            colours,
             format="%-d %b" if span < 200 else "%b %Y",
             tickCount=min(6, max(2, span)),
             labelAngle=0,
             labelOverlap=True,
-            ticks=False,
-            domain=False,
-            grid=False,
-            labelColor=colours.text,
-            labelPadding=8,
         ),
     )
     y = alt.Y(
         "balance:Q",
-        axis=alt.Axis(
-            title=None,
-            tickCount=4,
-            labelExpr=AMOUNT,
-            domain=False,
-            ticks=False,
-            gridColor=colours.grid,
-            labelColor=colours.text,
-            labelPadding=8,
-        ),
+        axis=amount_axis(colours, tick_count=4),
     )
     tooltip = [
         alt.Tooltip("date:N", title="Day"),

@@ -10,8 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from orchestration.loading import load_files
+from billing.accounts import StoreAccounts
+from billing.store import open_store
+from ingest.load import Loader
+from ingest.specs import find_spec, load_specs
 from tests.integration.loading_lab import event, lines
+from warehouse.lake import writing
 from warehouse.settings import Settings
 
 EVERY_SECONDS = 0.5
@@ -20,25 +24,34 @@ EVERY_SECONDS = 0.5
 def main(home: Path) -> None:
     """Load until standard input is closed."""
     settings = Settings(home=home, memory="1GB")
+    spec = find_spec(load_specs(settings), "meterhouse")
     random.seed(1)
     loads = 0
-    while not select.select([sys.stdin], [], [], 0)[0]:
-        started = time.monotonic()
-        rows = [
-            event(f"busy-{loads}-{n}", occurred_at=f"2026-03-{random.randint(1, 28):02}T10:00:00Z")
-            for n in range(20)
-        ]
-        if loads:
-            corrected = f"busy-{random.randrange(loads)}-0"
-            rows.append(event(corrected, credits=2, revision=loads))
-        file = home / "busy" / f"{loads}.ndjson"
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(lines(*rows))
-        report = load_files(settings, "meterhouse", [file]).usage
-        assert report.loaded == len(rows), report
-        loads += 1
-        time.sleep(max(0.0, EVERY_SECONDS - (time.monotonic() - started)))
+    (home / "busy").mkdir(exist_ok=True)
+    with open_store(settings) as store, writing(settings, "raw") as connection:
+        loader = Loader(connection, settings, StoreAccounts(store))
+        due = time.monotonic()
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            rows = [
+                event(f"busy-{loads}-{n}", occurred_at=f"2026-03-{day():02}T10:00:00Z")
+                for n in range(20)
+            ]
+            if loads:
+                corrected = f"busy-{random.randrange(loads)}-0"
+                rows.append(event(corrected, credits=2, revision=loads))
+            file = home / "busy" / f"{loads}.ndjson"
+            file.write_bytes(lines(*rows))
+            report = loader.load(spec, [file])
+            assert report.loaded == len(rows), report
+            loads += 1
+            due += EVERY_SECONDS
+            time.sleep(max(0.0, due - time.monotonic()))
     print(loads)
+
+
+def day() -> int:
+    """A day of the month that every month has."""
+    return random.randint(1, 28)
 
 
 if __name__ == "__main__":
