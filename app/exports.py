@@ -275,9 +275,9 @@ def start_export(
     file. Raises UnknownAccount unless the user may see the account, MeterhouseError when nothing
     is published or too many exports are open.
     """
-    account = gate.enter(account_id).account
     if gate.publication is None:
         raise MeterhouseError("nothing is published yet")
+    account = gate.enter(account_id).account
     return export_desk().start(
         gate.settings,
         gate.publication,
