@@ -262,16 +262,3 @@ credit_void = sa.Table(
 its ``paid_minor`` is in there too: what the customer got is the difference. A chargeback takes
 the payment back; the part of it that was spent is owed, ``receivable_minor``.
 """
-
-APPEND_ONLY = (
-    account_term,
-    rate,
-    member,
-    credit_package,
-    purchase,
-    payment_event,
-    webhook_receipt,
-    credit_grant,
-    credit_void,
-)
-"""Tables in which triggers refuse every change of a row."""
