@@ -173,6 +173,11 @@ def position(gate: Gate, account_id: str) -> CreditPosition | None:
     return _position(_key(gate), account_id, gate)
 
 
+def forget_position(gate: Gate, account_id: str) -> None:
+    """Have :func:`position` look again, because a purchase was just made."""
+    _position.clear(_key(gate), account_id, gate)
+
+
 def credit_days(gate: Gate, account_id: str) -> list[BalanceDay]:
     """The account's balance day by day."""
     return _credit_days(_key(gate), account_id, gate)

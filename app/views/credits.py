@@ -76,6 +76,8 @@ def draw() -> None:
     if missed is not None:
         name = formats.clip(account.name, 60)
         write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
+    if "purchase" in address.read():
+        context.forget_position(gate, account.account_id)
     draw_balance(gate, account, is_on_credits=True)
     reader = gate.enter(account.account_id)
     try:

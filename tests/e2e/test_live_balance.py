@@ -181,6 +181,7 @@ def test_a_package_bought_through_the_demo_gateway_raises_the_balance(
     with open_store(home) as store:
         (bought,) = purchase_history(store, account)
     assert bought.state == "paid"
+    until_changed(page, before, SHOWN_WITHIN)
     assert balance(page) == before + bought.credits + bought.bonus_credits
     receipt = page.page.get_by_role("link", name=f"Receipt {bought.number}", exact=True).first
     with page.page.expect_popup() as opened:
