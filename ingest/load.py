@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -332,12 +333,18 @@ class Loader:
         self, spec: SourceSpec, path: Path, prepared: Prepared, folder: Path
     ) -> FileReport:
         started = self._now()
+        batches = self._read_pieces(spec, path, prepared.pieces, folder)
+        # Rows of a table that the running transaction made are read by one thread only, so the
+        # first piece, as a rule the only one, is read before the transaction begins.
+        first = next(batches, None)
         with self._transaction():
             load_id = next_load_id(self._connection)
             counts = Counts()
-            for piece in prepared.pieces:
-                if piece.path.stat().st_size:
-                    counts += self._load_piece(spec, path, piece, load_id, folder)
+            for batch in chain([first] if first else [], batches):
+                counts += self._merge(spec, path, load_id, batch.rows, batch.records.raw_texts)
+                counts += self._quarantine_lines(
+                    spec, path, batch.broken, load_id, "unreadable_line"
+                )
             if prepared.is_tail:
                 self._release_truncated(path, prepared, load_id)
             if prepared.cut_tail:
@@ -365,25 +372,27 @@ class Loader:
             raise
         self._connection.execute("commit")
 
-    def _load_piece(
-        self, spec: SourceSpec, path: Path, piece: Piece, load_id: int, folder: Path
-    ) -> "Counts":
+    def _read_pieces(
+        self, spec: SourceSpec, path: Path, pieces: Iterable[Piece], folder: Path
+    ) -> Iterator["Batch"]:
+        """Type one piece after the other into ``batch``, where each stands until the next."""
         connection = self._connection
-        records = Records(connection, spec, piece)
-        with self._progress(path.name, connection) if self._progress else nullcontext():
-            if spec.is_json and spec.has_ids:
-                rows = fill_batch(connection, spec, f"({records.relation})", path.name)
-            else:
-                connection.execute(f"create or replace temp table log as {records.relation}")
-                rows = fill_batch(connection, spec, "log", path.name, ordinal=ordinal_of("log"))
-        broken = records.broken_lines()
-        records.check_count(rows)
-        number_lines(connection, piece.lines_before, records.line_numbers(rows, broken))
-        if spec.is_json:
-            mend_rows(connection, spec, records, path.name, folder)
-        counts = self._merge(spec, path, load_id, rows, records.raw_texts)
-        counts += self._quarantine_lines(spec, path, broken, load_id, "unreadable_line")
-        return counts
+        for piece in pieces:
+            if not piece.path.stat().st_size:
+                continue
+            records = Records(connection, spec, piece)
+            with self._progress(path.name, connection) if self._progress else nullcontext():
+                if spec.is_json and spec.has_ids:
+                    rows = fill_batch(connection, spec, f"({records.relation})", path.name)
+                else:
+                    connection.execute(f"create or replace temp table log as {records.relation}")
+                    rows = fill_batch(connection, spec, "log", path.name, ordinal=ordinal_of("log"))
+            broken = records.broken_lines()
+            records.check_count(rows)
+            number_lines(connection, piece.lines_before, records.line_numbers(rows, broken))
+            if spec.is_json:
+                mend_rows(connection, spec, records, path.name, folder)
+            yield Batch(records, rows, broken)
 
     def _merge(
         self,
@@ -541,6 +550,15 @@ class Loader:
             counts = self._quarantine_lines(spec, path, [line], load_id, "unreadable_file")
             self._audit(spec, path, prepared, started, counts, load_id)
         return counts.report(path, load_id, outcome="failed", message=message)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The piece that stands in ``batch``: how to read its lines again, its rows, broken lines."""
+
+    records: Records
+    rows: int
+    broken: Sequence[BrokenLine]
 
 
 @dataclass
