@@ -1,13 +1,15 @@
 """A loader that commits twice a second until it is told to stop: ``python -m … HOME``.
 
-Each file holds new events, and a correction of one that came before. It prints how many loads it
-did once standard input is closed.
+As the resident loader does, it keeps its engine and holds the lock only while a load runs. Each
+file holds new events, and a correction of one that came before. It prints how many loads it did
+once standard input is closed.
 """
 
 import random
 import select
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from billing.accounts import StoreAccounts
@@ -15,7 +17,7 @@ from billing.store import open_store
 from ingest.load import Loader
 from ingest.specs import find_spec, load_specs
 from tests.integration.loading_lab import event, lines
-from warehouse.lake import writing
+from warehouse.lake import open_engine, writing
 from warehouse.settings import Settings
 
 EVERY_SECONDS = 0.5
@@ -28,8 +30,7 @@ def main(home: Path) -> None:
     random.seed(1)
     loads = 0
     (home / "busy").mkdir(exist_ok=True)
-    with open_store(settings) as store, writing(settings, "raw") as connection:
-        loader = Loader(connection, settings, StoreAccounts(store))
+    with open_store(settings) as store, closing(open_engine(settings)) as engine:
         due = time.monotonic()
         while not select.select([sys.stdin], [], [], 0)[0]:
             rows = [
@@ -41,7 +42,9 @@ def main(home: Path) -> None:
                 rows.append(event(corrected, credits=2, revision=loads))
             file = home / "busy" / f"{loads}.ndjson"
             file.write_bytes(lines(*rows))
-            report = loader.load(spec, [file])
+            with writing(settings, "raw", engine) as connection:
+                loader = Loader(connection, settings, StoreAccounts(store))
+                report = loader.load(spec, [file])
             assert report.loaded == len(rows), report
             loads += 1
             due += EVERY_SECONDS
