@@ -16,6 +16,9 @@ from warehouse.errors import MeterhouseError
 
 PLANS = ("prepaid", "prepaid_with_overage", "postpaid")
 
+INVOICED_PLANS = ("prepaid_with_overage", "postpaid")
+"""Plans on which usage beyond the lots goes on and is invoiced, at a price."""
+
 BEGINNING = date(1970, 1, 1)
 """From here on an account's first term holds: before any usage that could be loaded."""
 
