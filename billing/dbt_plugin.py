@@ -103,7 +103,8 @@ def _nanos(credits: pa.Array) -> Array:
     low, high = halves[:, 0], halves[:, 1]
     if np.array_equal(high, low >> 63):
         return low
-    return (high.astype(object) << 64) + low.view(np.uint64).astype(object)
+    whole: Array = (high.astype(object) << 64) + low.view(np.uint64).astype(object)
+    return whole
 
 
 def _decimals(nanos: Array) -> pa.Array:

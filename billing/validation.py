@@ -151,6 +151,8 @@ def exact_decimal(text: str | Decimal, what: str, *, decimals: int) -> Decimal:
     """
     try:
         number = text if isinstance(text, Decimal) else Decimal(text.strip())
+        if number.is_nan():
+            raise InvalidOperation
     except InvalidOperation:
         raise MeterhouseError(f"{_shown(str(text))} is no number; write for example 12.5") from None
     if not number.is_finite() or number.adjusted() >= 12:

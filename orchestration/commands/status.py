@@ -36,9 +36,7 @@ def status(as_json: bool) -> None:
 def doctor(context: click.Context, as_json: bool) -> None:
     """Examine whether lakes, store and published pointer agree; exits with 1 if they do not."""
     settings = load_settings()
-    findings = examine(
-        settings, store_terms(settings), store_credits=store_credits(settings)
-    )
+    findings = examine(settings, store_terms(settings), store_credits=store_credits(settings))
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:

@@ -248,7 +248,9 @@ def test_marts_that_hold_other_lots_than_were_granted_are_a_problem(
     publish_head(settings, published, raw_snapshot=snapshot)
     found = wrong(settings)
     assert list(found) == ["credits"]
-    assert "9.000000000 of them have begun, the ledger posts 8.000000000" in found["credits"].message
+    assert (
+        "9.000000000 of them have begun, the ledger posts 8.000000000" in found["credits"].message
+    )
 
 
 def test_leftovers_are_warnings(settings: Settings, published: Publication) -> None:

@@ -460,7 +460,9 @@ def test_the_samples_lots_go_with_its_usage_and_come_once(tmp_path: Path) -> Non
     assert all(
         first <= lot.effective_at < until < lot.effective_at + timedelta(401) for lot in lots
     )
-    soon = [lot for lot in lots if lot.expires_at and until < lot.expires_at < until + timedelta(14)]
+    soon = [
+        lot for lot in lots if lot.expires_at and until < lot.expires_at < until + timedelta(14)
+    ]
     assert [(lot.account_id, lot.kind) for lot in soon] == [("a", "promotional")]
     assert [lot.account_id for lot in lots if lot.kind == "adjustment"] == ["b"]
     with open_store(Settings(home=tmp_path, operations_url="")) as store:
