@@ -13,15 +13,13 @@ from app.gate import Account
 from app.markup import Child, Html, badge, join, link, tag
 from app.queries.credits import soon
 from billing.position import CreditPosition
+from billing.validation import INVOICED_PLANS
 
 LOW_DAYS = 14
 """A runway shorter than this is low."""
 
 SOON_DAYS = 14
 """Lots that expire within so many days are told of."""
-
-BILLED_PLANS = ("prepaid_with_overage", "postpaid")
-"""Plans on which usage beyond the lots is invoiced, and goes on."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,13 @@ def standing(position: CreditPosition, plan: str) -> Standing:
     """Whether there is enough, little or nothing left."""
     if position.overage > 0:
         over = f"{formats.credits(position.overage)} credits used beyond the lots"
-        if plan in BILLED_PLANS:
+        if plan in INVOICED_PLANS:
             return Standing("warn", "Overage", f"{over}, billed with the next invoice")
         return Standing("bad", "Overage", f"{over}; the next lot pays them first")
     if not position.lots:
         return Standing("quiet", "No credits yet")
     if position.remaining <= 0:
-        kind = "warn" if plan in BILLED_PLANS else "bad"
+        kind = "warn" if plan in INVOICED_PLANS else "bad"
         return Standing(kind, "Nothing left")
     if position.runway_days is not None and position.runway_days < LOW_DAYS:
         return Standing("warn", "Low balance")

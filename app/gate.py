@@ -18,6 +18,7 @@ from billing.accounts import get_account, list_accounts
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
 from warehouse.errors import MeterhouseError
+from warehouse.locks import Lake
 from warehouse.publication import Publication
 from warehouse.settings import Settings
 
@@ -147,6 +148,10 @@ class LakeAt:
     def has_table(self, table: str) -> bool:
         """Whether ``catalog.schema.table`` exists at the head."""
         return self.reader.has_table(table)
+
+    def head_rows(self, lake: Lake, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query at the head that reads nothing but ``lake``."""
+        return self.reader.head_rows(lake, sql)
 
     def rows(
         self, sql: str, parameters: Mapping[str, Any], *, publication: Publication | None = None

@@ -6,9 +6,9 @@ as soon as no query runs on it.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import duckdb
 
@@ -17,6 +17,7 @@ from warehouse.lake import (
     Connection,
     attach,
     catalog_exists,
+    head_state,
     open_engine,
     table_exists,
 )
@@ -26,7 +27,7 @@ from warehouse.settings import Settings
 
 State = Literal["published", "head"]
 Rows = list[tuple[Any, ...]]
-
+Answer = TypeVar("Answer")
 
 PINS = 2
 """Publications kept open: the newest, and the one that a page may be in the middle of."""
@@ -73,6 +74,7 @@ class LakeReader:
         self._attached: set[str] = set()
         self._pins: dict[Publication, _Shared] = {}
         self._tables: set[str] = set()
+        self._kept: dict[Lake, tuple[Any, dict[str, Any]]] = {}
 
     def publication(self) -> Publication | None:
         """The published pointer as it is now, or None before the first publication."""
@@ -121,6 +123,18 @@ class LakeReader:
                     self._drop_pin(publication)
             return self._ask(sql, parameters, publication)
 
+    def head_rows(self, lake: Lake, sql: str) -> Rows:
+        """The rows of a query at the head that reads nothing but ``lake``.
+
+        They are kept as long as nobody commits to it.
+        """
+        try:
+            return self._while_unchanged(lake, sql, lambda cursor: cursor.execute(sql).fetchall())
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.TransactionException):
+            with self._lock:
+                self._drop_head()
+            return self._while_unchanged(lake, sql, lambda cursor: cursor.execute(sql).fetchall())
+
     def close(self) -> None:
         """Close every connection; a later question opens them again."""
         with self._lock:
@@ -129,8 +143,26 @@ class LakeReader:
                 self._drop_pin(publication)
 
     def _latest(self) -> Publication | None:
+        return self._while_unchanged("marts", "publication", latest_publication)
+
+    def _while_unchanged(self, lake: Lake, key: str, ask: Callable[[Connection], Answer]) -> Answer:
+        """What ``ask`` found at the head the last time, unless somebody has committed since.
+
+        The state is looked at first: an answer may be newer than it says, never older.
+        """
         with self._cursor(None) as cursor:
-            return latest_publication(cursor)
+            if lake not in self._attached:
+                return ask(cursor)
+            state = head_state(cursor, self.settings, lake)
+            with self._lock:
+                before, answers = self._kept.get(lake, (None, {}))
+                if before != state:
+                    answers = {}
+                    self._kept[lake] = state, answers
+            if key not in answers:
+                answers[key] = ask(cursor)
+            answer: Answer = answers[key]
+            return answer
 
     def _ask(
         self, sql: str, parameters: Mapping[str, Any], publication: Publication | None
@@ -171,6 +203,7 @@ class LakeReader:
         if self._head is not None:
             self._head.retire()
         self._head = None
+        self._kept.clear()
         self._attached.clear()
         self._tables.clear()
 

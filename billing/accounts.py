@@ -10,8 +10,20 @@ import sqlalchemy as sa
 from billing import validation
 from billing.schema import account, account_term
 from billing.store import Store, current_user
-from billing.terms import CONTACT_FIELDS, DATED_FIELDS, Term, changed_terms, default_start, split_at
+from billing.terms import (
+    CONTACT_FIELDS,
+    DATED_FIELDS,
+    Term,
+    changed_terms,
+    default_start,
+    missing_price,
+    split_at,
+    term_from,
+)
 from warehouse.errors import MeterhouseError
+
+PRICED_FIELDS = {"plan", "currency", "overage_price"}
+"""Fields whose change may leave overage without a price."""
 
 DEFAULT_ZONE, DEFAULT_CURRENCY, DEFAULT_PLAN = "UTC", "USD", "prepaid"
 
@@ -65,6 +77,7 @@ def add_account(
         plan=validation.plan(plan),
         overage_price=validation.overage_price(overage_price),
     )
+    _refuse_without_price(term)
     with store.writing() as connection:
         if connection.scalar(sa.select(account.c.id).where(account.c.id == account_id)):
             raise MeterhouseError(
@@ -90,8 +103,8 @@ def set_account(
     ``changes`` maps name, email, time_zone, currency, plan or overage_price to a new value as text
     (an e-mail or a price may be None). They hold from ``effective_from``, the first day of a
     month; without it name and e-mail change from the current month on, the others from the next,
-    both in the account's days. Raises MeterhouseError for an unknown account or a value that
-    cannot be used.
+    both in the account's days. Raises MeterhouseError for an unknown account, a value that
+    cannot be used, or a plan that would invoice overage without a price in its currency.
     """
     at, who = now or datetime.now(UTC), actor or current_user()
     if not changes:
@@ -113,6 +126,9 @@ def set_account(
         recorded = []
         for month in sorted(by_start):
             new = changed_terms(terms, by_start[month], month)
+            if by_start[month].keys() & PRICED_FIELDS:
+                for term in new:
+                    _refuse_without_price(term, term_from(terms, term.effective_from))
             ids = _insert_terms(connection, [(account_id, term) for term in new], at, who)
             new = [replace(term, term_id=term_id) for term, term_id in zip(new, ids, strict=True)]
             terms = [*terms, *new]
@@ -196,6 +212,12 @@ class StoreAccounts:
         """
         done = declare_accounts(self.store, account_ids)
         return tuple(sorted(done.created + done.existing))
+
+
+def _refuse_without_price(term: Term, before: Term | None = None) -> None:
+    why = missing_price(term, before)
+    if why:
+        raise MeterhouseError(f"{why}; give what a credit costs, such as --overage-price 0.012")
 
 
 def _valid(field: str, value: str | None) -> str | Decimal | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from billing.burn_down import Usage
 from warehouse.publication import Publication
@@ -27,6 +27,9 @@ class Lake(Protocol):
 
     def has_table(self, table: str) -> bool:
         """Whether ``catalog.schema.table`` exists at the head."""
+
+    def head_rows(self, lake: Literal["raw", "marts"], sql: str) -> Rows:
+        """The rows of a query at the head that reads nothing but ``lake``."""
 
     def rows(
         self,
@@ -179,51 +182,61 @@ def _add_pending(
     if not publication and not lake.has_table("raw.main.usage_supersession"):
         return 0, 0
     above = publication.raw_load_id if publication else 0
-    rows = _pending_rows(lake, above, account_id, borders, with_cards=False)
-    if any(missing for *_, missing in rows) and (publication or lake.has_table(_CARDS)):
-        rows = _pending_rows(lake, above, account_id, borders, with_cards=True)
+    has_cards = publication is not None or lake.has_table(_CARDS)
+
+    def ask(replaced: int, with_cards: bool) -> Rows:
+        sql = _pending_sql(above, without_replaced=replaced > 0, with_cards=with_cards)
+        return lake.rows(sql, {"account_id": account_id, "borders": list(borders)})
+
+    replaced = _replaced(lake, above)
+    while True:
+        rows = ask(replaced, with_cards=False)
+        if any(missing for *_, missing in rows) and has_cards:
+            rows = ask(replaced, with_cards=True)
+        before, replaced = replaced, _replaced(lake, above)
+        if before == replaced:  # else a correction came in between
+            break
     events = unrated = 0
     for stretch, credits, count, missing in rows:
-        if stretch is not None:
-            _add(sums, stretch, credits)
-            events += count
-            unrated += missing
-        elif publication and count:
-            events += _take_replaced(lake, publication, account_id, borders, sums)
+        _add(sums, stretch, credits)
+        events += count
+        unrated += missing
+    if publication and replaced:
+        events += _take_replaced(lake, publication, account_id, borders, sums)
     return events, unrated
 
 
-def _pending_rows(
-    lake: Lake, above: int, account_id: str, borders: Sequence[datetime], *, with_cards: bool
-) -> Rows:
+def _replaced(lake: Lake, above: int) -> int:
+    """How many revisions, of all accounts, raw rows ``above`` a batch replaced."""
+    ((count,),) = lake.head_rows(
+        "raw", f"select count(*) from raw.main.usage_supersession where load_id > {above}"
+    )
+    return int(count)
+
+
+def _pending_sql(above: int, *, without_replaced: bool, with_cards: bool) -> str:
     """Stretch, credits, events and unrated events of raw rows ``above`` a batch.
 
-    A row without a stretch counts the revisions that were replaced, of all accounts. Cards are
-    asked only where the log lacks credits: each table takes some milliseconds of planning.
+    Cards are asked only where the log lacks credits, and replaced revisions only where there are
+    any: each table takes some milliseconds of planning.
     """
-    return lake.rows(
-        f"""
-        with replaced as materialized (
-            select source, event_id, revision from raw.main.usage_supersession
-            where load_id > {above}
-        ),
-        event as (
+    replaced = (
+        " anti join (select source, event_id, revision from raw.main.usage_supersession"
+        f" where load_id > {above}) as replaced using (source, event_id, revision)"
+    )
+    return f"""
+        with event as (
             select * from raw.main.usage_event
             where load_id > {above} and account_id = $account_id and not is_withdrawn
         ),
         rated as (
             select event.occurred_at, {_CREDITS if with_cards else _UNRATED} as credits
-            from event anti join replaced using (source, event_id, revision)
-            {_JOINS if with_cards else ""}
+            from event {replaced if without_replaced else ""} {_JOINS if with_cards else ""}
         )
         select len(list_filter($borders, lambda border: border <= occurred_at)) as stretch,
             coalesce(sum(credits), 0), count(*), count(*) filter (where credits is null)
         from rated group by stretch
-        union all
-        select null, 0, count(*), 0 from replaced
-        """,
-        {"account_id": account_id, "borders": list(borders)},
-    )
+        """
 
 
 def _take_replaced(

@@ -1,7 +1,8 @@
 """Lots of credits for the sample's accounts, so that they have balances worth looking at.
 
 Made from what the sample's usage adds up to: most accounts stay ahead of their usage, one is nearly
-empty and one has used more than it had. Postpaid accounts have none. The same sample gives the
+empty and one has used more than it had; some have a promotion that expires soon and an adjustment.
+Postpaid accounts have none. The same sample gives the
 same lots.
 """
 
@@ -18,6 +19,10 @@ from billing.store import Store
 SHARES = tuple(map(Decimal, ("1.09", "1.04", "1.12", "1.005", "1.07", "0.98", "1.2")))
 """Credits granted ÷ credits used up to the sample's end, account by account."""
 
+PROMOTED = 4
+"""Every so manieth account has a promotion: a twentieth of its usage, for twelve days that are not
+over yet, more than it uses up in them. The account after it has an adjustment."""
+
 _LOTS = 5
 _VALID = timedelta(days=365)
 _PACKAGE = Decimal(10_000)
@@ -33,9 +38,10 @@ class SampleLot:
     kind: str
     credits: Decimal
     effective_at: datetime
-    expires_at: datetime
-    paid_minor: int | None
-    currency: str | None
+    expires_at: datetime | None
+    reason: str
+    paid_minor: int | None = None
+    currency: str | None = None
 
 
 def sample_overage_price(plan: str, currency: str) -> str | None:
@@ -71,10 +77,33 @@ def sample_lots(
                 gift,
                 first,
                 first + timedelta(days=90),
-                None,
-                None,
+                "sample: welcome gift",
             )
         )
+        if number % PROMOTED == 0:
+            lots.append(
+                SampleLot(
+                    account_id,
+                    f"sample:{account_id}:promotion",
+                    "promotional",
+                    (total / 20).quantize(Decimal(1), ROUND_CEILING),
+                    until - timedelta(days=3),
+                    until + timedelta(days=9),
+                    "sample: promotion",
+                )
+            )
+        if number % PROMOTED == 1:
+            lots.append(
+                SampleLot(
+                    account_id,
+                    f"sample:{account_id}:adjustment",
+                    "adjustment",
+                    (total / 1000).quantize(Decimal(1), ROUND_CEILING),
+                    until - timedelta(days=12),
+                    None,
+                    "sample: credit for an outage",
+                )
+            )
         for part in range(_LOTS if share > 0 else 0):
             begins = first + part * step
             lots.append(
@@ -85,6 +114,7 @@ def sample_lots(
                     share,
                     begins,
                     begins + _VALID,
+                    "sample: contract",
                     int(share * price[1] / _PACKAGE) if price else None,
                     currency if price else None,
                 )
@@ -99,7 +129,7 @@ def grant_sample(store: Store, lots: Iterable[SampleLot]) -> int:
             store,
             lot.account_id,
             lot.credits,
-            reason="sample: welcome gift" if lot.kind == "promotional" else "sample: contract",
+            reason=lot.reason,
             kind=lot.kind,
             effective_at=lot.effective_at,
             expires_at=lot.expires_at,

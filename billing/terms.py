@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billing.validation import next_month
+from billing.validation import INVOICED_PLANS, next_month
 
 DATED_FIELDS = ("time_zone", "currency", "plan", "overage_price")
 """Fields that change what usage costs or where it falls: by default from the next month on."""
@@ -39,12 +39,42 @@ class Term:
     term_id: int = 0
 
 
+def missing_price(term: Term, before: Term | None = None) -> str | None:
+    """Why ``term`` cannot follow ``before`` for want of a price of overage; None when it can.
+
+    A plan that invoices overage needs one, or the overage would be lost; and a price is in its
+    currency, so that another currency needs another price.
+    """
+    if term.plan not in INVOICED_PLANS:
+        return None
+    if term.overage_price is None:
+        return f"the plan {term.plan} invoices overage and needs its price"
+    if (
+        before is not None
+        and term.currency != before.currency
+        and term.overage_price == before.overage_price
+    ):
+        return (
+            f"the price of overage, {term.overage_price.normalize():f}, is in {before.currency}; "
+            f"a change to {term.currency} needs another"
+        )
+    return None
+
+
 def standing_terms(terms: Iterable[Term]) -> list[Term]:
     """Of each ``effective_from`` the term recorded last, in the order of time."""
     latest: dict[date, Term] = {}
     for term in sorted(terms, key=lambda term: term.term_id):
         latest[term.effective_from] = term
     return [latest[day] for day in sorted(latest)]
+
+
+def term_from(terms: Iterable[Term], month: date) -> Term:
+    """The term that holds from ``month`` on. Raises ValueError when none does."""
+    earlier = [term for term in standing_terms(terms) if term.effective_from <= month]
+    if not earlier:
+        raise ValueError(f"no term holds on {month}")
+    return earlier[-1]
 
 
 def split_at(terms: Iterable[Term], moment: datetime) -> tuple[Term, list[Term]]:
@@ -81,11 +111,7 @@ def changed_terms(
 
     Raises ValueError when ``effective_from`` lies before the first term.
     """
-    standing = standing_terms(terms)
-    earlier = [term for term in standing if term.effective_from <= effective_from]
-    if not earlier:
-        raise ValueError(f"no term holds on {effective_from}")
-    before = earlier[-1]
+    before = term_from(terms, effective_from)
     to_record = []
     pending: dict[str, Any] = {
         field: value for field, value in changes.items() if getattr(before, field) != value
@@ -93,7 +119,9 @@ def changed_terms(
     if pending:
         new = replace(before, effective_from=effective_from, term_id=0, **pending)
         to_record.append(new)
-    for later in standing[len(earlier) :]:
+    for later in standing_terms(terms):
+        if later.effective_from <= effective_from:
+            continue
         pending = {
             field: value
             for field, value in pending.items()

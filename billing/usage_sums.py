@@ -12,6 +12,7 @@ from typing import Any
 from billing.burn_down import Usage
 from billing.live_usage import read_usage
 from warehouse.lake import Connection, reading_head, table_exists
+from warehouse.locks import Lake
 from warehouse.publication import Publication, latest_publication, reading_published
 from warehouse.settings import Settings
 
@@ -31,6 +32,10 @@ class OpenLake:
     def has_table(self, table: str) -> bool:
         """Whether ``catalog.schema.table`` exists at the head."""
         return table_exists(self._at(None), table)
+
+    def head_rows(self, lake: Lake, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query at the head that reads nothing but ``lake``."""
+        return self._at(None).execute(sql).fetchall()
 
     def rows(
         self,

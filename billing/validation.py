@@ -16,6 +16,9 @@ from warehouse.errors import MeterhouseError
 
 PLANS = ("prepaid", "prepaid_with_overage", "postpaid")
 
+INVOICED_PLANS = ("prepaid_with_overage", "postpaid")
+"""Plans on which usage beyond the lots goes on and is invoiced, at a price."""
+
 BEGINNING = date(1970, 1, 1)
 """From here on an account's first term holds: before any usage that could be loaded."""
 
@@ -148,6 +151,8 @@ def exact_decimal(text: str | Decimal, what: str, *, decimals: int) -> Decimal:
     """
     try:
         number = text if isinstance(text, Decimal) else Decimal(text.strip())
+        if number.is_nan():
+            raise InvalidOperation
     except InvalidOperation:
         raise MeterhouseError(f"{_shown(str(text))} is no number; write for example 12.5") from None
     if not number.is_finite() or number.adjusted() >= 12:

@@ -8,6 +8,7 @@ from datetime import date
 from types import TracebackType
 
 from warehouse.errors import MeterhouseError
+from warehouse.priority import give_way
 from warehouse.publication import CheckResult
 from warehouse.settings import ROOT, Settings
 
@@ -53,6 +54,7 @@ class PreparedRunner:
                 stderr=subprocess.PIPE,
                 text=True,
             )
+            give_way(self._child.pid)
 
     def run(
         self,

@@ -32,6 +32,7 @@ from orchestration.refreshing import (
 )
 from orchestration.resources import Dbt
 from warehouse.locks import writer_lock
+from warehouse.priority import give_way
 from warehouse.settings import load_settings
 
 TOUCHED_ONLY = "meterhouse/touched_only"
@@ -149,6 +150,7 @@ def _build(context: dg.AssetExecutionContext, dbt: Dbt, plan: RefreshPlan) -> It
         invocation = dbt.cli(
             DBT_ARGUMENTS, context=context, raise_on_error=False, target_path=target
         )
+        give_way(invocation.process.pid)
         yield from invocation.stream()
     results = dbt_check_results(read_run_results(target))
     failed = [(r.check_name, r.message) for r in results if r.is_blocking]

@@ -1,9 +1,10 @@
 """Are lakes, pointer and store in agreement? Looks at everything and changes nothing."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +53,16 @@ class StoreTerms:
 
 
 @dataclass(frozen=True)
+class StoreCredits:
+    """What the operational store holds of credits, by the ids that only grow: the credits of each
+    lot, and the price of each purchase in minor units.
+    """
+
+    grants: Mapping[int, Decimal]
+    purchases: Mapping[int, int]
+
+
+@dataclass(frozen=True)
 class _Patient:
     """What the examinations look at; ``connection`` has the lakes that could be attached."""
 
@@ -66,9 +77,13 @@ class _Patient:
 
 
 def examine(
-    settings: Settings, store_terms: StoreTerms | None = None, now: datetime | None = None
+    settings: Settings,
+    store_terms: StoreTerms | None = None,
+    now: datetime | None = None,
+    *,
+    store_credits: StoreCredits | None = None,
 ) -> list[Finding]:
-    """Look at everything; ``store_terms`` None leaves the operational store out.
+    """Look at everything; without ``store_terms`` and ``store_credits`` the store is left out.
 
     An examination that breaks down is itself a problem: this function does not raise.
     """
@@ -95,6 +110,11 @@ def examine(
                 findings.append(Finding(name, "problem", f"could not be examined: {error}"))
         if store_terms is not None and "raw" in attached:
             findings.append(_compare_terms(patient, store_terms))
+        if store_credits is not None and "raw" in attached:
+            findings += [
+                _compare_amounts(patient, "lots", store_credits.grants, _GRANTS),
+                _compare_amounts(patient, "purchases", store_credits.purchases, _PURCHASES),
+            ]
     finally:
         connection.close()
     return findings
@@ -267,6 +287,53 @@ def _examine_conservation(patient: _Patient) -> Iterator[Finding]:
         )
 
 
+def _examine_credits(patient: _Patient) -> Iterator[Finding]:
+    """At the published state, the lots and the ledger hold what was granted up to its batch."""
+    published = patient.published()
+    if published is None:
+        return
+    connection = patient.connection
+    _attach_settled(patient, "marts", published.marts_snapshot)
+    _attach_settled(patient, "raw", published.raw_snapshot)
+    needed = [
+        "settled_raw.main.credit_grant",
+        "settled_marts.main.fct_credit_lot",
+        "settled_marts.main.fct_credit_posting",
+    ]
+    if not all(table_exists(connection, table) for table in needed):
+        yield Finding("credits", "ok", "the published state is from before there were credits")
+        return
+    granted = _figures(
+        connection,
+        "select count(*), sum(cast(credits as decimal(38, 9)))"
+        f" from settled_raw.main.credit_grant where load_id <= {published.raw_load_id}",
+    )
+    lots = _figures(
+        connection,
+        "select count(*), sum(granted_credits) from settled_marts.main.fct_credit_lot",
+    )
+    begun = _figures(
+        connection,
+        "select count(*), sum(granted_credits) from settled_marts.main.fct_credit_lot"
+        " where status <> 'scheduled'",
+    )
+    posted = _figures(
+        connection,
+        "select count(*), sum(credits) from settled_marts.main.fct_credit_posting"
+        " where posting_kind = 'grant'",
+    )
+    if granted == lots and begun == posted:
+        yield Finding("credits", "ok", f"{lots[1]} credits of {lots[0]} lots, as granted")
+        return
+    yield Finding(
+        "credits",
+        "problem",
+        f"raw grants {granted[1]} credits in {granted[0]} lots, the marts have {lots[1]} in "
+        f"{lots[0]}; {begun[1]} of them have begun, the ledger posts {posted[1]}; rebuild with "
+        "`meterhouse refresh --from` the first day",
+    )
+
+
 def _examine_files(patient: _Patient) -> Iterator[Finding]:
     """Every file that a catalog names is there, and no other is."""
     for lake in sorted(patient.attached):
@@ -357,6 +424,54 @@ def _compare_terms(patient: _Patient, store: StoreTerms) -> Finding:
     )
 
 
+_GRANTS = ("credit_grant", "grant_id", "credits")
+_PURCHASES = ("purchase", "purchase_number", "price_minor")
+
+
+def _compare_amounts(
+    patient: _Patient, what: str, store: Mapping[int, Any], where: tuple[str, str, str]
+) -> Finding:
+    """The store's amounts by id and those of a raw table: the same up to what is to come.
+
+    ``where`` names the table, its id and its amount.
+    """
+    table, key, amount = where
+    name = f"store_{what}"
+    lake = {}
+    if table_exists(patient.connection, f"raw.main.{table}"):
+        lake = dict(
+            patient.connection.execute(f"select {key}, {amount} from raw.main.{table}").fetchall()
+        )
+    highest = max(lake, default=0)
+    unknown = sorted(lake.keys() - store.keys())
+    wrong = sorted(
+        number for number, value in store.items() if number <= highest and lake.get(number) != value
+    )
+    if unknown:
+        return Finding(
+            name,
+            "problem",
+            f"raw has {len(unknown)} {what} that the store has not, such as number {unknown[0]}: "
+            "the store is older than the lake; restore both from the same backup",
+        )
+    if wrong:
+        return Finding(
+            name,
+            "problem",
+            f"{len(wrong)} {what} of the store are missing in raw or have another amount there, "
+            f"such as number {wrong[0]}: somebody changed one of them; restore both from the same "
+            "backup",
+        )
+    if len(store) > len(lake):
+        return Finding(
+            name,
+            "warning",
+            f"{len(store) - len(lake)} {what} of the store are not in raw yet; the next "
+            "`meterhouse refresh` copies them",
+        )
+    return Finding(name, "ok", f"{len(lake)} {what} in the store and in raw, of the same amounts")
+
+
 _Examination = Callable[[_Patient], Iterator[Finding]]
 
 _EXAMINATIONS: tuple[tuple[str, frozenset[Lake], _Examination], ...] = (
@@ -364,6 +479,7 @@ _EXAMINATIONS: tuple[tuple[str, frozenset[Lake], _Examination], ...] = (
     ("pointer", frozenset({"raw", "marts"}), _examine_pointer),
     ("load_audit", frozenset({"raw"}), _examine_audit),
     ("conservation", frozenset({"raw", "marts"}), _examine_conservation),
+    ("credits", frozenset({"raw", "marts"}), _examine_credits),
     ("files", frozenset(), _examine_files),
     ("leftovers", frozenset(), _examine_leftovers),
 )

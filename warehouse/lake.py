@@ -6,8 +6,9 @@ what dbt built and is written by the builder. Each is a DuckLake: Parquet files 
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -150,6 +151,19 @@ def current_snapshot(connection: Connection, alias: str) -> int:
     if row is None:
         raise MeterhouseError(f"the lake {alias} has no snapshot; run meterhouse doctor")
     return int(row[0])
+
+
+def head_state(connection: Connection, settings: Settings, lake: Lake) -> Any:
+    """What stays the same as long as nobody commits to an attached lake: its newest snapshot.
+
+    A SQLite catalog is asked past DuckDB, which would take ten times as long.
+    """
+    if settings.catalog_url:
+        return current_snapshot(connection, lake)
+    with closing(sqlite3.connect(f"file:{catalog_file(settings, lake)}?mode=ro", uri=True)) as file:
+        return file.execute(
+            "select snapshot_id, snapshot_time from ducklake_snapshot order by 1 desc limit 1"
+        ).fetchone()
 
 
 def table_exists(connection: Connection, table: str) -> bool:

@@ -11,7 +11,7 @@ from billing.accounts import Account, add_account, list_accounts, set_account
 from billing.members import ROLES, list_members, remove_member, set_member
 from billing.store import open_store
 from billing.terms import Term
-from billing.validation import BEGINNING, PLANS, parse_month
+from billing.validation import BEGINNING, INVOICED_PLANS, PLANS, parse_month
 from warehouse.settings import load_settings
 
 
@@ -29,7 +29,11 @@ def accounts() -> None:
 @click.option("--currency", default="USD", show_default=True, help="ISO 4217 code.")
 @click.option("--email", help="Registered address, where invoices go.")
 @click.option("--plan", default="prepaid", show_default=True, help=f"One of {', '.join(PLANS)}.")
-@click.option("--overage-price", help="What a credit beyond the lots costs, in the currency.")
+@click.option(
+    "--overage-price",
+    help="What a credit beyond the lots costs, in the currency; "
+    f"needed on {' and '.join(INVOICED_PLANS)}.",
+)
 def add(
     account_id: str,
     name: str | None,

@@ -1,12 +1,11 @@
 """``meterhouse status``, ``doctor`` and ``upkeep``: how things stand, and keeping them so."""
 
 import json
-from pathlib import Path
 
 import click
 import sqlalchemy as sa
 
-from warehouse.doctor import Finding, StoreTerms, examine
+from warehouse.doctor import Finding, StoreCredits, StoreTerms, examine
 from warehouse.settings import Settings, load_settings
 from warehouse.status import Status
 from warehouse.status import status as read_status
@@ -37,7 +36,7 @@ def status(as_json: bool) -> None:
 def doctor(context: click.Context, as_json: bool) -> None:
     """Examine whether lakes, store and published pointer agree; exits with 1 if they do not."""
     settings = load_settings()
-    findings = examine(settings, store_terms(settings))
+    findings = examine(settings, store_terms(settings), store_credits=store_credits(settings))
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
@@ -62,15 +61,30 @@ def upkeep(as_json: bool) -> None:
 def store_terms(settings: Settings) -> StoreTerms:
     """How many account terms the operational store holds; a store not made yet holds none."""
     from billing.schema import account_term
-    from billing.store import open_store
+    from billing.store import open_store, store_exists
 
-    url = sa.make_url(settings.store_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+    if not store_exists(settings):
         return StoreTerms(0, 0)
     query = sa.select(account_term.c.term_id)
     with open_store(settings) as store, store.reading() as connection:
         ids = [int(row.term_id) for row in connection.execute(query)]
     return StoreTerms(len(ids), max(ids, default=0))
+
+
+def store_credits(settings: Settings) -> StoreCredits:
+    """The lots and purchases of the operational store; a store not made yet holds none."""
+    from billing.schema import credit_grant, purchase
+    from billing.store import open_store, store_exists
+
+    if not store_exists(settings):
+        return StoreCredits({}, {})
+    grants = sa.select(credit_grant.c.grant_id, credit_grant.c.credits)
+    purchases = sa.select(purchase.c.purchase_number, purchase.c.price_minor)
+    with open_store(settings) as store, store.reading() as connection:
+        return StoreCredits(
+            {row.grant_id: row.credits for row in connection.execute(grants)},
+            {row.purchase_number: row.price_minor for row in connection.execute(purchases)},
+        )
 
 
 def status_lines(found: Status) -> list[tuple[str, str]]:

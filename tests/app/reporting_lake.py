@@ -559,7 +559,16 @@ def make_store(settings: Settings) -> None:
             ("mallory", HOSTILE, "UTC", "USD", "prepaid"),
             ("idle", "Idle Instruments", "America/New_York", "USD", "prepaid"),
         ):
-            add_account(store, account_id, name=name, time_zone=zone, currency=currency, plan=plan)
+            price = "1.6" if plan != "prepaid" else None
+            add_account(
+                store,
+                account_id,
+                name=name,
+                time_zone=zone,
+                currency=currency,
+                plan=plan,
+                overage_price=price,
+            )
         begin = datetime(2026, 8, 1, tzinfo=UTC)
         for account_id, credits, reason, kind, expires_at, paid, currency in (
             ("acme", "1500", "Growth pack", "purchased", None, 14_900, "EUR"),

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from small_lake import build_published, settings_at
 
 from orchestration.commands.status import doctor, store_terms
-from warehouse.doctor import Finding, StoreTerms, examine
+from warehouse.doctor import Finding, StoreCredits, StoreTerms, examine
 from warehouse.lake import catalog_file, current_snapshot, writing
 from warehouse.leases import lease
 from warehouse.publication import Publication, publish
@@ -192,6 +193,64 @@ def test_store_and_lake_that_know_other_terms_are_told(
 ) -> None:
     assert wrong(settings, terms)["account_terms"].verdict == verdict
     assert wrong(settings, None) == {}
+
+
+GRANTED = (
+    "insert into raw.main.credit_grant by name select 1 as load_id, 7 as grant_id,"
+    " 'sale' as reference, 'acme' as account_id, 'purchased' as kind, 9 as credits,"
+    " 50 as priority, timestamp '2026-01-01' as effective_at, 'sold' as reason,"
+    " timestamp '2026-01-01' as recorded_at"
+)
+
+
+@pytest.mark.parametrize(
+    ("grants", "verdict", "said"),
+    [
+        ({7: Decimal(9)}, "ok", "1 lots in the store and in raw"),
+        ({7: Decimal(9), 8: Decimal(1)}, "warning", "1 lots of the store are not in raw yet"),
+        ({}, "problem", "such as number 7: the store is older than the lake"),
+        ({7: Decimal("9.000000001")}, "problem", "have another amount there"),
+        ({5: Decimal(1), 7: Decimal(9)}, "problem", "1 lots of the store are missing in raw"),
+    ],
+)
+def test_lots_that_store_and_lake_know_differently_are_told(
+    settings: Settings,
+    published: Publication,
+    grants: dict[int, Decimal],
+    verdict: str,
+    said: str,
+) -> None:
+    execute(settings, "raw", GRANTED)
+    findings = {
+        finding.name: finding
+        for finding in examine(settings, store_credits=StoreCredits(grants, {}))
+    }
+    assert findings["store_lots"].verdict == verdict
+    assert said in findings["store_lots"].message
+    assert findings["store_purchases"].verdict == "ok"
+
+
+def test_marts_that_hold_other_lots_than_were_granted_are_a_problem(
+    settings: Settings, published: Publication
+) -> None:
+    with writing(settings, "raw") as connection:
+        connection.execute(GRANTED)
+        snapshot = current_snapshot(connection, "raw")
+    execute(
+        settings,
+        "marts",
+        "create or replace table marts.main.fct_credit_posting as"
+        " select 'grant' as posting_kind, cast(9 as decimal(38, 9)) as credits",
+    )
+    publish_head(settings, published, raw_snapshot=snapshot)
+    assert wrong(settings) == {}
+    execute(settings, "marts", "update marts.main.fct_credit_posting set credits = 8")
+    publish_head(settings, published, raw_snapshot=snapshot)
+    found = wrong(settings)
+    assert list(found) == ["credits"]
+    assert (
+        "9.000000000 of them have begun, the ledger posts 8.000000000" in found["credits"].message
+    )
 
 
 def test_leftovers_are_warnings(settings: Settings, published: Publication) -> None:

@@ -109,6 +109,7 @@ def test_an_account_is_stored_with_the_beginning_as_its_first_term(store: Store)
         currency="jpy",
         email="a@b.example",
         plan="postpaid",
+        overage_price="1.5",
         actor="ann",
         now=NOW,
     )
@@ -126,6 +127,22 @@ def test_an_account_cannot_be_added_twice(store: Store) -> None:
     assert get_account(store, "acme").current.name == "first"
 
 
+def test_a_plan_that_invoices_overage_needs_its_price(store: Store) -> None:
+    with pytest.raises(MeterhouseError, match="postpaid invoices overage and needs its price"):
+        add_account(store, "acme", plan="postpaid", now=NOW)
+    add_account(store, "acme", now=NOW)
+    with pytest.raises(MeterhouseError, match="such as --overage-price"):
+        set_account(store, "acme", {"plan": "prepaid_with_overage"}, now=NOW)
+    set_account(store, "acme", {"plan": "postpaid", "overage_price": "0.01"}, now=NOW)
+    with pytest.raises(MeterhouseError, match="needs its price"):
+        set_account(store, "acme", {"overage_price": None}, now=NOW)
+    with pytest.raises(MeterhouseError, match="0.01, is in USD; a change to EUR needs another"):
+        set_account(store, "acme", {"currency": "EUR"}, now=NOW)
+    terms = set_account(store, "acme", {"currency": "EUR", "overage_price": "0.009"}, now=NOW)
+    assert [(term.currency, term.overage_price) for term in terms] == [("EUR", Decimal("0.009"))]
+    assert set_account(store, "acme", {"plan": "prepaid", "overage_price": None}, now=NOW)
+
+
 def test_an_account_with_a_bad_field_is_not_added(store: Store) -> None:
     with pytest.raises(MeterhouseError, match="did you mean Europe/Berlin"):
         add_account(store, "acme", time_zone="Europe/Berln")
@@ -134,7 +151,8 @@ def test_an_account_with_a_bad_field_is_not_added(store: Store) -> None:
 
 def test_a_change_of_plan_holds_from_next_month_and_one_of_name_from_this(store: Store) -> None:
     add_account(store, "acme", now=NOW)
-    terms = set_account(store, "acme", {"plan": "postpaid", "name": "Acme"}, now=NOW)
+    changes = {"plan": "postpaid", "overage_price": "0.01", "name": "Acme"}
+    terms = set_account(store, "acme", changes, now=NOW)
     assert [(t.effective_from, t.name, t.plan) for t in terms] == [
         (date(2026, 11, 1), "Acme", "prepaid"),
         (date(2026, 12, 1), "Acme", "postpaid"),

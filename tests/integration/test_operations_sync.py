@@ -84,6 +84,7 @@ def test_terms_and_rates_arrive_exactly_in_one_batch(store: Store, raw: Connecti
         currency="JPY",
         email="a@b.example",
         plan="postpaid",
+        overage_price="1.5",
         now=NOW,
     )
     add_rates(
@@ -96,7 +97,7 @@ def test_terms_and_rates_arrive_exactly_in_one_batch(store: Store, raw: Connecti
     assert rows(raw, "from raw.main.account_term") == [
         (
             *(1, 1, "acme", date(1970, 1, 1), "Acme", "Asia/Tokyo", "JPY", "a@b.example"),
-            *("postpaid", None, at),
+            *("postpaid", Decimal("1.5"), at),
         )
     ]
     assert rows(raw, "from raw.main.rate") == [
@@ -131,7 +132,7 @@ def test_only_what_is_new_is_taken_over(store: Store, raw: Connection) -> None:
     export = StoreExport(store)
     assert sync_operations(raw, export).load_id == 1
     assert sync_operations(raw, export).load_id is None
-    set_account(store, "acme", {"plan": "postpaid"}, now=NOW)
+    set_account(store, "acme", {"plan": "postpaid", "overage_price": "0.01"}, now=NOW)
     add_account(store, "zenith", now=NOW)
     assert sync_operations(raw, export) == OperationsSynced(2, {"account_term": 2})
     assert rows(raw, "select load_id, term_id, plan from raw.main.account_term order by 2") == [

@@ -51,16 +51,17 @@ def test_no_accounts_and_no_rates_are_an_empty_array() -> None:
 
 
 def test_a_change_is_reported_and_listed_under_its_account() -> None:
-    run("accounts", "add", "acme", "--name", "Acme [bold]Ltd")
-    changed = run("accounts", "set", "acme", "--plan", "postpaid")
+    run("accounts", "add", "acme", "--name", "A [bold]Ltd")
+    postpaid = ("accounts", "set", "acme", "--plan", "postpaid", "--overage-price", "0.01")
+    changed = run(*postpaid)
     assert changed.exit_code == 0
     assert "postpaid" in changed.stderr
     table = run("accounts", "list").stdout
-    assert "Acme [bold]Ltd" in table
+    assert "A [bold]Ltd" in table
     assert "postpaid" in table
     (listed,) = json.loads(run("accounts", "list", "--json").stdout)
     assert (listed["plan"], listed["upcoming"][0]["plan"]) == ("prepaid", "postpaid")
-    assert "nothing to change" in run("accounts", "set", "acme", "--plan", "postpaid").stderr
+    assert "nothing to change" in run(*postpaid).stderr
 
 
 def test_a_price_of_overage_is_dated_like_the_plan_and_listed_as_a_string() -> None:

@@ -148,22 +148,43 @@ def test_nobody_pays_for_accounts_without_lots_or_usage() -> None:
 
 @pytest.mark.parametrize("amount", [7, 10**25], ids=["small", "past 64 bits"])
 def test_the_function_of_sql_gives_a_list_of_takes_a_row(amount: int) -> None:
-    whole = pa.list_(pa.decimal128(38, 0))
+    lots = pa.list_(
+        pa.struct(
+            {
+                "lot_id": pa.int64(),
+                "burn_rank": pa.int64(),
+                "credits": pa.decimal128(38, 9),
+                "begin_segment": pa.int64(),
+                "end_segment": pa.int64(),
+            }
+        )
+    )
+    usage = pa.list_(pa.struct({"segment": pa.int64(), "credits": pa.decimal128(38, 9)}))
+
+    def lot(*values: int) -> dict[str, int]:
+        return dict(zip(lots.value_type.names, values, strict=True))
+
+    def used(*amounts: int) -> list[dict[str, int]]:
+        return [{"segment": n, "credits": amount} for n, amount in enumerate(amounts)][::-1]
+
     found = burn_down_lists(
-        pa.chunked_array([pa.array([[9], []], whole), pa.array([[amount, 5]], whole)]),
-        pa.chunked_array([pa.array([[1], [], [1, 2]], pa.list_(pa.int32()))]),
-        pa.chunked_array([pa.array([[-1], [], [2, -1]], pa.list_(pa.int32()))]),
-        pa.chunked_array([pa.array([[0, 4], [3], [1, 2, 4]], whole)]),
+        pa.chunked_array(
+            [
+                pa.array([[lot(70, 3, 9, 1, -1)], []], lots),
+                pa.array([[lot(72, 9, 5, 2, -1), lot(71, 2, amount, 1, 2)]], lots),
+            ]
+        ),
+        pa.chunked_array([pa.array([used(0, 4), used(3), used(1, 2, 4)], usage)]),
     )
     assert found.type.value_type.num_fields == 6
-    take = {"burn_rank": 1, "segment": 1, "is_repayment": False}
+    take = {"lot_id": 70, "segment": 1, "is_repayment": False}
     assert found.to_pylist()[:2] == [
         [take | {"take_from": 0, "take_to": 4, "lot_from": 0}],
         [],
     ]
     last = found.to_pylist()[2]
-    assert [(row["burn_rank"], row["segment"], row["is_repayment"]) for row in last] == [
-        (1, 1, True),
-        (1, 1, False),
-        (2, 2, False),
+    assert [(row["lot_id"], row["segment"], row["is_repayment"]) for row in last] == [
+        (71, 1, True),
+        (71, 1, False),
+        (72, 2, False),
     ]

@@ -460,10 +460,15 @@ def test_the_samples_lots_go_with_its_usage_and_come_once(tmp_path: Path) -> Non
     assert all(
         first <= lot.effective_at < until < lot.effective_at + timedelta(401) for lot in lots
     )
+    soon = [
+        lot for lot in lots if lot.expires_at and until < lot.expires_at < until + timedelta(14)
+    ]
+    assert [(lot.account_id, lot.kind) for lot in soon] == [("a", "promotional")]
+    assert [lot.account_id for lot in lots if lot.kind == "adjustment"] == ["b"]
     with open_store(Settings(home=tmp_path, operations_url="")) as store:
         add_account(store, "a", currency="EUR")
         mine = [lot for lot in lots if lot.account_id == "a"]
-        assert (grant_sample(store, mine), grant_sample(store, mine)) == (6, 0)
+        assert (grant_sample(store, mine), grant_sample(store, mine)) == (7, 0)
 
 
 def test_the_samples_overage_costs_more_than_its_packages() -> None:

@@ -2,13 +2,13 @@
     Who pays for what, of accounts that burn their lots down: a subquery with one row a take, made by
     billing.burn_down_many in the engine. `lots` and `segments` are names of relations:
 
-    - lots: account_id, burn_rank, credits, begin_segment, end_segment (null: it does not end);
+    - lots: account_id, lot_id, burn_rank, credits, begin_segment, end_segment (null: it does not end);
     - segments: account_id, segment (from 0 without a gap), credits used in it.
 
-    The columns are account_id, burn_rank, segment, is_repayment, take_from, take_to and lot_from,
-    in credits. A take of usage lies between take_from and take_to of its segment's usage; a
-    repayment takes from what was overage before, counted from the account's first. lot_from is
-    what was consumed of the lot before.
+    The columns are account_id, lot_id, segment, is_repayment, take_from, take_to and lot_from, in
+    credits. A take of usage lies between take_from and take_to of its segment's usage; a repayment
+    takes from what was overage before, counted from the account's first. lot_from is what was
+    consumed of the lot before.
 #}
 {% macro burnt_down(lots, segments) -%}
     {{ return(adapter.dispatch('burnt_down', 'meterhouse')(lots, segments)) }}
@@ -18,33 +18,29 @@
     (
         select
             account_id,
-            cast(take.burn_rank as bigint) as burn_rank,
-            cast(take.segment as bigint) as segment,
-            take.is_repayment,
-            cast(take.take_from * 0.000000001 as decimal(38, 9)) as take_from,
-            cast(take.take_to * 0.000000001 as decimal(38, 9)) as take_to,
-            cast(take.lot_from * 0.000000001 as decimal(38, 9)) as lot_from
+            unnest(meterhouse_burn_down(lots, usage), max_depth := 2)
         from (
             select
                 account_id,
-                unnest(meterhouse_burn_down(amounts, begins, ends, usage)) as take
-            from (
-                select
-                    account_id,
-                    list(cast(credits * 1000000000 as decimal(38, 0)) order by burn_rank) as amounts,
-                    list(cast(begin_segment as integer) order by burn_rank) as begins,
-                    list(cast(coalesce(end_segment, -1) as integer) order by burn_rank) as ends
-                from {{ lots }}
-                group by account_id
-            ) as lot_lists
-            inner join (
-                select
-                    account_id,
-                    list(cast(credits * 1000000000 as decimal(38, 0)) order by segment) as usage
-                from {{ segments }}
-                group by account_id
-            ) as segment_lists using (account_id)
-        ) as accounts
+                list(
+                    struct_pack(
+                        lot_id := lot_id,
+                        burn_rank := burn_rank,
+                        credits := cast(credits as decimal(38, 9)),
+                        begin_segment := begin_segment,
+                        end_segment := coalesce(end_segment, -1)
+                    )
+                ) as lots
+            from {{ lots }}
+            group by account_id
+        ) as lot_lists
+        inner join (
+            select
+                account_id,
+                list(struct_pack(segment := segment, credits := cast(credits as decimal(38, 9)))) as usage
+            from {{ segments }}
+            group by account_id
+        ) as segment_lists using (account_id)
     )
 {%- endmacro %}
 

@@ -65,6 +65,21 @@ changes as (
 
 ),
 
+-- New and replaced events lie on touched days: files of other days are not opened.
+day_events as (
+
+    select
+        load_id,
+        account_id,
+        usage_date_utc,
+        source,
+        event_id,
+        revision
+    from events
+    where {{ is_touched_day('usage_date_utc') }}
+
+),
+
 -- "Now" of the last publication and of this run.
 clocks as (
 
@@ -104,23 +119,21 @@ accounts as (
         select account_id from account_terms
     {% else %}
         select account_id
-        from events
+        from day_events
         where load_id > {{ published }}
 
         union distinct
 
         -- Whose event was replaced: it may be another account's now.
-        select events.account_id
-        from events
+        select day_events.account_id
+        from day_events
         inner join supersessions
             on
-                events.usage_date_utc = supersessions.usage_date_utc
-                and events.source = supersessions.source
-                and events.event_id = supersessions.event_id
-                and events.revision = supersessions.revision
-        where
-            supersessions.load_id > {{ published }}
-            and {{ is_touched_day('events.usage_date_utc') }}
+                day_events.usage_date_utc = supersessions.usage_date_utc
+                and day_events.source = supersessions.source
+                and day_events.event_id = supersessions.event_id
+                and day_events.revision = supersessions.revision
+        where supersessions.load_id > {{ published }}
 
         {% if asked_for('from_day') or asked_for('to_day') %}
             union distinct

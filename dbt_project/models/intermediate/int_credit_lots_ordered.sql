@@ -114,18 +114,19 @@ valued as (
     select
         lots.*,
         cast(
-            least(
-                coalesce(
-                    cast(
-                        {{ whole_quotient(
-                            "coalesce(paid_minor, 0) * cast('1000000000000000000000' as decimal(38, 0))",
-                            "nullif(cast(credits * 1000000000 as decimal(38, 0)), 0)"
-                        ) }} as decimal(38, 0)
-                    ) * cast(0.000000000001 as decimal(12, 12)),
-                    0
-                ),
-                cast(999999999999 as decimal(24, 12))
-            ) as decimal(24, 12)
+            case
+                when paid_minor > 0
+                    then least(
+                        cast(
+                            {{ whole_quotient(
+                                "paid_minor * cast('1000000000000000000000' as decimal(38, 0))",
+                                "credits * 1000000000"
+                            ) }} as decimal(38, 0)
+                        ) * cast(0.000000000001 as decimal(12, 12)),
+                        cast(999999999999 as decimal(24, 12))
+                    )
+                else 0
+            end as decimal(24, 12)
         ) as unit_cost_minor
     from lots
 

@@ -21,16 +21,16 @@ segment_days as (
 
 ),
 
--- Lots without effect yet are left out; the others keep their order.
+-- Lots without effect yet are left out.
 begun_lots as (
 
     select
         lots.account_id,
         lots.lot_id,
+        lots.burn_rank,
         lots.credits,
         begins.segment as begin_segment,
-        ends.segment as end_segment,
-        row_number() over (partition by lots.account_id order by lots.burn_rank) as burn_rank
+        ends.segment as end_segment
     from lots
     inner join segments as begins
         on
@@ -72,27 +72,17 @@ segment_usage as (
 
 ),
 
-burnt as (
-
-    select * from {{ burnt_down('begun_lots', 'segment_usage') }} as takes
-
-),
-
 made as (
 
     select
-        burnt.account_id,
-        begun_lots.lot_id,
-        burnt.segment,
-        burnt.is_repayment,
-        burnt.take_from,
-        burnt.take_to,
-        burnt.lot_from
-    from burnt
-    inner join begun_lots
-        on
-            burnt.account_id = begun_lots.account_id
-            and burnt.burn_rank = begun_lots.burn_rank
+        account_id,
+        lot_id,
+        segment,
+        is_repayment,
+        take_from,
+        take_to,
+        lot_from
+    from {{ burnt_down('begun_lots', 'segment_usage') }} as takes
 
 )
 

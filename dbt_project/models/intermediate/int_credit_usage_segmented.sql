@@ -30,7 +30,8 @@ usage as (
 
 ),
 
--- Days and the starts of segments in one order: a day lies in the segment that began last.
+-- Days and the starts of segments in one order: a day lies in the segment that began last, and a
+-- segment may begin in the day that began last.
 timeline as (
 
     select
@@ -38,9 +39,10 @@ timeline as (
         first_occurred_at as happens_at,
         1 as is_day,
         usage_date,
+        cast(null as bigint) as segment,
         credits,
-        first_occurred_at,
-        last_occurred_at
+        last_occurred_at,
+        cast(null as timestamp) as ends_at
     from account_days
     where
         {{ is_touched_account('account_id') }}
@@ -53,87 +55,89 @@ timeline as (
         starts_at as happens_at,
         0 as is_day,
         cast(null as date) as usage_date,
+        segment,
         cast(null as decimal(38, 9)) as credits,
-        cast(null as timestamp) as first_occurred_at,
-        cast(null as timestamp) as last_occurred_at
+        cast(null as timestamp) as last_occurred_at,
+        ends_at
     from segments
 
 ),
 
-numbered as (
+placed as (
 
     select
-        timeline.*,
-        sum(1 - is_day) over (
+        account_id,
+        happens_at,
+        is_day,
+        max(usage_date) over (
             partition by account_id
             order by happens_at, is_day
             rows between unbounded preceding and current row
-        ) - 1 as segment
+        ) as usage_date,
+        max(segment) over (
+            partition by account_id
+            order by happens_at, is_day
+            rows between unbounded preceding and current row
+        ) as segment,
+        credits,
+        last_occurred_at,
+        ends_at,
+        lead(is_day) over (partition by account_id order by happens_at, is_day) as next_is_day,
+        lead(happens_at) over (partition by account_id order by happens_at, is_day) as next_at
     from timeline
 
 ),
 
-days as (
+marked as (
 
     select
-        numbered.account_id,
-        numbered.usage_date,
-        numbered.segment,
-        numbered.credits,
-        numbered.first_occurred_at,
-        numbered.last_occurred_at,
-        numbered.last_occurred_at >= segments.ends_at as is_cut
-    from numbered
-    inner join segments
-        on
-            numbered.account_id = segments.account_id
-            and numbered.segment = segments.segment
-    where numbered.is_day = 1
+        placed.*,
+        coalesce(next_is_day = 0 and next_at <= last_occurred_at, false) as is_cut
+    from placed
 
 ),
 
-cut_days as (
+-- Spans of time that may hold a part of a day that is cut: up to its first border, and from each
+-- border on. Those that begin after its last event hold nothing of it.
+spans as (
 
     select
-        days.account_id,
-        days.usage_date,
-        segments.segment,
-        segments.starts_at,
-        segments.ends_at
-    from days
-    inner join segments
-        on
-            days.account_id = segments.account_id
-            and days.segment <= segments.segment
-            and days.last_occurred_at >= segments.starts_at
-    where days.is_cut
+        account_id,
+        usage_date,
+        segment,
+        happens_at as starts_at,
+        case when is_day = 1 then next_at else ends_at end as ends_at
+    from marked
+    where
+        is_cut
+        or (is_day = 0 and usage_date is not null)
 
 ),
 
 cut_usage as (
 
     select
-        cut_days.account_id,
-        cut_days.usage_date,
-        cut_days.segment,
+        spans.account_id,
+        spans.usage_date,
+        spans.segment,
         sum(usage.credits) as credits,
         min(usage.occurred_at) as first_occurred_at,
         max(usage.occurred_at) as last_occurred_at
     from usage
-    inner join cut_days
+    inner join spans
         on
-            usage.account_id = cut_days.account_id
-            and usage.usage_date = cut_days.usage_date
-            and usage.occurred_at >= cut_days.starts_at
-            and usage.occurred_at < cut_days.ends_at
+            usage.account_id = spans.account_id
+            and usage.usage_date = spans.usage_date
+            and usage.occurred_at >= spans.starts_at
+            and usage.occurred_at < spans.ends_at
     where
         {{ is_touched_account('usage.account_id') }}
         and {{ is_cut_day('usage.usage_date_utc') }}
         and usage.credits > 0
     group by
-        cut_days.account_id,
-        cut_days.usage_date,
-        cut_days.segment
+        spans.account_id,
+        spans.usage_date,
+        spans.segment
 
 ),
 
@@ -144,10 +148,10 @@ segmented as (
         usage_date,
         cast(segment as bigint) as segment,
         cast(credits as decimal(38, 9)) as credits,
-        first_occurred_at,
+        happens_at as first_occurred_at,
         last_occurred_at
-    from days
-    where not is_cut
+    from marked
+    where is_day = 1 and not is_cut
 
     union all
 

@@ -1,13 +1,7 @@
--- Grain: one row an account and a day of it on which its credits changed.
+-- Grain: one row an account and a day of it on which its credits changed. Summed up when it is read:
+-- who asks for one account pays for one account.
 
-{{
-    config(
-        materialized='incremental',
-        incremental_strategy='replace_accounts',
-        on_schema_change='fail',
-        sorted_by='account_id',
-    )
-}}
+{{ config(materialized='view') }}
 
 with
 
@@ -31,7 +25,6 @@ days as (
             case when posting_kind in ('expiry', 'void', 'refund', 'chargeback') then credits else 0 end
         ) as forfeited_credits
     from postings
-    where {{ is_touched_account('account_id') }}
     group by
         account_id,
         posted_date
