@@ -145,6 +145,17 @@ def reading_head(settings: Settings, *lakes: Lake) -> Connection:
     return connection
 
 
+def seal(connection: Connection, settings: Settings) -> None:
+    """Leave a connection the files of the lakes and nothing else of the machine, for good.
+
+    Files elsewhere, extensions and settings are refused from here on.
+    """
+    folders = ", ".join(f"'{_quoted(settings.lake_files(lake))}'" for lake in LAKES)
+    connection.execute(f"set allowed_directories = [{folders}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
 def current_snapshot(connection: Connection, alias: str) -> int:
     """The newest snapshot id of an attached lake."""
     row = connection.execute(f"select id from ducklake_current_snapshot('{alias}')").fetchone()
