@@ -245,7 +245,7 @@ def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     """How the month stands beside the same days of the month before, and all of it."""
     previous, to_date = totals.previous_credits, totals.previous_credits_to_date
     if known_credits(totals) is None:
-        return [f"No rate yet for {formats.plural(totals.events, 'operation')}"]
+        return [f"No rate yet for {formats.plural(totals.unrated_events, 'operation')}"]
     if previous is None:
         return [f"No usage in {before} to compare with"]
     base = previous if totals.is_complete else to_date
