@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from billing import schema
+from billing import invoice_schema, schema
 from billing.store import Store
 
 _TIME = pa.timestamp("us")
@@ -35,11 +35,14 @@ EXPORTED: dict[str, tuple[sa.Table, str]] = {
     "payment_event": (schema.payment_event, "payment_event_id"),
     "credit_grant": (schema.credit_grant, "grant_id"),
     "credit_void": (schema.credit_void, "void_id"),
+    "invoice": (invoice_schema.invoice, "invoice_id"),
+    "invoice_line": (invoice_schema.invoice_line, "invoice_line_id"),
 }
 """Tables that go into the raw lake, each with the id that only grows."""
 
-_PRIVATE = {"recorded_by", "request_key"}
-"""Columns that stay in the store: who did it, and what only guards against doing it twice."""
+_PRIVATE = {"recorded_by", "request_key", "content"}
+"""Columns that stay in the store: who did it, what only guards against doing it twice, and what an
+invoice says, names and addresses included."""
 
 
 def export_schema(name: str) -> pa.Schema:

@@ -186,6 +186,48 @@ TABLES: dict[str, str] = {
         reason varchar not null,
         recorded_at timestamp not null
     """,
+    # One row an issued invoice or credit note; a note's amounts are negative. Minor units.
+    "invoice": """
+        load_id bigint not null,
+        invoice_id bigint not null,
+        reference varchar not null,
+        issuer_id varchar not null,
+        series varchar not null,            -- invoice | credit_note
+        year bigint not null,
+        sequence bigint not null,           -- gapless within issuer, series and year
+        number varchar not null,
+        account_id varchar not null,
+        month date not null,
+        currency varchar not null,
+        issue_date date not null,
+        corrects varchar,                   -- number of the invoice that a note corrects
+        net_minor bigint not null,
+        tax_minor bigint not null,
+        gross_minor bigint not null,
+        paid_minor bigint not null,
+        rounding_minor bigint not null,
+        due_minor bigint not null,
+        raw_load_id bigint not null,        -- the highest batch that it counts
+        content_hash varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a line of an issued invoice or credit note.
+    "invoice_line": """
+        load_id bigint not null,
+        invoice_line_id bigint not null,
+        invoice_id bigint not null,
+        line_number bigint not null,
+        kind varchar not null,              -- purchase | refund | chargeback | overage | usage | …
+        month date not null,
+        is_correction boolean not null,
+        credits decimal(24, 12) not null,
+        unit_price decimal(24, 12),
+        net_minor bigint not null,
+        gross_minor bigint not null,
+        paid_minor bigint not null,
+        tax_category varchar not null,
+        tax_percent decimal(24, 12) not null
+    """,
     # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
     "model_price": """
         load_id bigint not null,

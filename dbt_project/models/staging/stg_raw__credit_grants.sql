@@ -18,6 +18,7 @@ renamed as (
         purchase_id,
 
         ---------- texts
+        reference,
         kind,
         currency,
         reason,

@@ -1,0 +1,12 @@
+"""ISO 3166-1: the two-letter codes of countries, as the time zone database lists them."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def known_countries() -> dict[str, str]:
+    """English names by code, such as ``DE``."""
+    table = files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text("utf-8")
+    rows = [line.split("\t") for line in table.splitlines() if line and line[0] != "#"]
+    return {code: name for code, name in rows}
