@@ -8,5 +8,5 @@ from importlib.resources import files
 def known_countries() -> dict[str, str]:
     """English names by code, such as ``DE``."""
     table = files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text("utf-8")
-    rows = [line.split("\t") for line in table.splitlines() if line and line[0] != "#"]
-    return {code: name for code, name in rows}
+    lines = (line for line in table.splitlines() if line and line[0] != "#")
+    return {code: name for code, _, name in (line.partition("\t") for line in lines)}

@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -100,6 +101,20 @@ class Settings(BaseSettings):
         default="",
         repr=False,
         description="Token that the platform sends to the API (/v1/…); empty turns the API off.",
+    )
+
+    invoice_grace_days: int = Field(
+        default=3, ge=0, le=60, description="Days after a month's end before it can be invoiced."
+    )
+    invoice_unrated_credits: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        description="Credits that a month's usage without a price may cost at most to be invoiced.",
+    )
+    invoice_bound: float = Field(
+        default=5.0,
+        gt=1,
+        description="Times that an invoice's total may be above or below the last six.",
     )
 
     @property

@@ -35,8 +35,8 @@ and ``usage`` (postpaid) are credits at a price, to which tax is added; ``covere
 of a month without charges; ``goodwill`` is given by hand and no figure of the ledger.
 """
 
-TAX_CATEGORIES = ("S", "AE", "G")
-"""Of UNTDID 5305: standard rate, reverse charge, export out of the issuer's tax area."""
+TAX_CATEGORIES = ("S", "Z", "AE", "G")
+"""Of UNTDID 5305: standard rate, a rate of 0, reverse charge, export out of the tax area."""
 
 
 @dataclass(frozen=True, order=True)

@@ -249,7 +249,7 @@ def tax_at(
             continue
         if best is None or rate.effective_from >= best.effective_from:
             best = rate
-    return Tax("S", best.percent) if best else None
+    return Tax("S" if best.percent else "Z", best.percent) if best else None
 
 
 def _valid_issuer(made: Issuer) -> Issuer:
