@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SQL_FILES := dbt_project
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lock soak bench system clean
+.PHONY: help up test test-crash check format lock soak bench system clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 up: $(VENV)/runtime ## Fill a first lake, build it, start the app (8501) and Dagster (3000)
 	@exec $(BIN)/meterhouse up
@@ -30,6 +30,9 @@ format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
+
+test-crash: $(VENV)/development ## Kill the close of a month 200 times
+	METERHOUSE_CRASHES=200 $(BIN)/python -m pytest tests/integration/test_invoice_crash.py
 
 soak: $(VENV)/development ## Load, refresh and read at once for two minutes
 	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py

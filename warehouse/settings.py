@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         gt=1,
         description="Times that an invoice's total may be above or below the last six.",
     )
+    invoice_fonts: Path | None = Field(
+        default=None,
+        description="Folder of further fonts (TTF, OTF) for invoices, such as for Chinese names.",
+    )
 
     @property
     def landing_folder(self) -> Path:

@@ -1,0 +1,85 @@
+"""An instance with accounts to invoice, filled by hand: marts of months, charges and usage."""
+
+from datetime import UTC, date, datetime
+
+from billing.accounts import add_account
+from billing.invoices.parties import add_tax_rate, set_issuer, set_profile
+from billing.store import Store
+from tests.integration.small_lake import PUBLISHED_AT, RAW_LOAD_ID, build_raw, run
+from warehouse.lake import attach, writing
+from warehouse.publication import publish
+from warehouse.settings import Settings
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+OCTOBER = date(2026, 10, 1)
+
+RECIPIENT = {
+    "name": "Acme Ltd",
+    "street": "1 High Street",
+    "postcode": "D02",
+    "city": "Dublin",
+    "country": "IE",
+    "tax_id": "IE6388047V",
+}
+
+_MARTS = """
+create table marts.main.rpt_freshness as select timestamp '2026-11-24 00:00' as as_of;
+create table marts.main.fct_invoice_month as
+select printf('a%03d', n) as account_id, date '2026-10-01' as month, 'postpaid' as plan,
+    'EUR' as currency, timestamp '2026-10-01' as starts_at, timestamp '2026-11-01' as ends_at,
+    cast(0 as decimal(38, 9)) as opening_credits, cast(0 as decimal(38, 9)) as granted_credits,
+    cast(0 as decimal(38, 9)) as invoiced_credits, cast(n as decimal(38, 9)) as used_credits,
+    cast(0 as decimal(38, 9)) as forfeited_credits, cast(-n as decimal(38, 9)) as closing_credits,
+    cast(0 as decimal(38, 9)) as invoiced_credits_so_far, cast(0 as bigint) as unrated_events,
+    cast(0 as decimal(38, 9)) as exposure_high_credits
+from range(1, {accounts} + 1) as account (n);
+create table marts.main.fct_invoice_draft as
+select account_id, month, currency, 'usage' as kind, used_credits as credits,
+    cast(0.0125 as decimal(24, 12)) as unit_price, cast(0 as bigint) as gross_minor,
+    cast(0 as bigint) as paid_minor
+from marts.main.fct_invoice_month;
+create table marts.main.fct_usage_monthly as
+select account_id, month, 'scout' as agent_id, 'llm' as category, 'gpt-5' as model,
+    cast(3 as bigint) as events, cast(1000 as bigint) as total_tokens, used_credits as credits
+from marts.main.fct_invoice_month
+"""
+
+
+def build_lakes(settings: Settings, accounts: int) -> None:
+    """October's usage of accounts ``a001`` and so on, published."""
+    raw_snapshot = build_raw(settings)
+    with writing(settings, "marts") as connection:
+        attach(connection, settings, "raw", snapshot=raw_snapshot)
+        marts_snapshot = run(connection, _MARTS.replace("{accounts}", str(accounts)), "marts")
+        publish(
+            connection,
+            marts_snapshot=marts_snapshot,
+            raw_snapshot=raw_snapshot,
+            raw_load_id=RAW_LOAD_ID,
+            published_at=PUBLISHED_AT,
+        )
+
+
+def fill_store(store: Store, accounts: int) -> None:
+    """The accounts, whom their invoices name, and an issuer."""
+    set_up_issuer(store)
+    for number in range(1, accounts + 1):
+        account = f"a{number:03d}"
+        add_account(
+            store, account, currency="EUR", plan="postpaid", overage_price="0.0125", now=NOW
+        )
+        set_profile(store, account, {**RECIPIENT, "name": f"Customer {number}"}, now=NOW)
+
+
+def set_up_issuer(store: Store) -> None:
+    """An issuer in Germany and its rate."""
+    set_issuer(
+        store,
+        {
+            "name": "Craveva AI GmbH", "street": "Torstraße 1", "postcode": "10119",
+            "city": "Berlin", "country": "DE", "tax_id": "DE123456789",
+            "email": "billing@craveva.example", "iban": "DE89370400440532013000",
+        },
+        now=NOW,
+    )  # fmt: skip
+    add_tax_rate(store, "DE", "19", date(2007, 1, 1), now=NOW)

@@ -1,0 +1,249 @@
+"""From usage and lots to invoices and back: what is invoiced is what the ledger says."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing.accounts import add_account
+from billing.exports import StoreExport
+from billing.grants import grant, refund
+from billing.invoices.charges import Line
+from billing.invoices.closing import Closed, close, read_books
+from billing.invoices.facts import read_facts
+from billing.invoices.issued import Issued, document_of, list_issued
+from billing.invoices.notes import credit_note
+from billing.invoices.parties import set_profile
+from billing.invoices.rendering import attachment_of, render_missing, to_deliver
+from billing.invoices.rounding import rounded
+from billing.lots import NoUsage
+from billing.store import Store, open_store
+from billing.usage_sums import open_lake
+from ingest.operations import sync_operations
+from tests.integration.dbt_lab import Lab
+from tests.integration.invoice_lab import RECIPIENT, set_up_issuer
+from warehouse.errors import MeterhouseError
+from warehouse.lake import writing
+from warehouse.settings import Settings
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+
+
+class World:
+    """An instance of its own: a store, a lake, and what happens to them."""
+
+    def __init__(self, home: Path) -> None:
+        self.lab = Lab(home, now=datetime(2026, 11, 25, 11))
+        self.settings = Settings(home=home)
+        self.store = open_store(self.settings)
+
+    def refresh(self, **tables: Any) -> None:
+        """Load rows and what is new in the store, build and publish."""
+        self.lab.load(**tables)
+        with writing(self.settings, "raw") as connection:
+            sync_operations(connection, StoreExport(self.store))
+            ((load_id,),) = connection.execute("select max(load_id) from raw.main.load").fetchall()
+        self.lab.build(raw_load_id=load_id)
+        self.lab.publish(load_id)
+
+    def close(self, month: date, **options: Any) -> Closed:
+        return close(self.settings, self.store, month, **{"now": NOW, "actor": "ann", **options})
+
+    def lines(self, account: str) -> list[Line]:
+        return [line for one in list_issued(self.store, account_id=account) for line in one.lines]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """September: acme pays afterwards, cedar beyond its lot, blue only with credits."""
+    made = World(tmp_path_factory.mktemp("invoices"))
+    store = made.store
+    set_up_issuer(store)
+    at = {"now": datetime(2026, 8, 1, tzinfo=UTC)}
+    add_account(
+        store,
+        "acme",
+        currency="EUR",
+        time_zone="Europe/Berlin",
+        plan="postpaid",
+        overage_price="0.0125",
+        **at,
+    )
+    add_account(
+        store, "cedar", currency="EUR", plan="prepaid_with_overage", overage_price="0.02", **at
+    )
+    add_account(store, "blue", currency="USD", email="pay@blue.example", **at)
+    add_account(store, "drift", currency="USD", **at)
+    for account in ("acme", "cedar", "blue"):
+        set_profile(store, account, {**RECIPIENT, "name": account.title()}, **at)
+    set_profile(store, "acme", {"tax_treatment": "reverse_charge", "language": "de"}, **at)
+    bought = {"kind": "purchased", "effective_at": datetime(2026, 9, 2, tzinfo=UTC), "reason": "x"}
+    grant(store, "cedar", "100", paid_minor=5000, currency="EUR", **bought)
+    grant(store, "blue", "500", paid_minor=2500, currency="USD", **bought)
+    made.refresh(
+        usage_event=[
+            # A minute before midnight UTC is October in Berlin already.
+            event("a1", "acme", datetime(2026, 9, 30, 21), 1000),
+            event("a2", "acme", datetime(2026, 9, 30, 23), 7),
+            event("c1", "cedar", datetime(2026, 9, 10), 90),
+            event("c2", "cedar", datetime(2026, 9, 20), 40),
+            event("b1", "blue", datetime(2026, 9, 20), 60),
+            event("d1", "drift", datetime(2026, 9, 20), 1),
+        ]
+    )
+    yield made
+    made.store.close()
+
+
+def event(name: str, account: str, at: datetime, credits: int, **more: Any) -> dict[str, Any]:
+    return {"event_id": name, "account_id": account, "occurred_at": at, "credits": credits, **more}
+
+
+def told(lines: list[Line]) -> list[tuple[str, str, int, int]]:
+    return [(line.kind, f"{line.month:%m}", int(line.credits), line.net_minor) for line in lines]
+
+
+def numbers(closed: Closed) -> list[tuple[str, str]]:
+    return [(one.account_id, one.number) for one in closed.issued]
+
+
+def test_a_dry_run_says_what_would_be_issued_and_issues_nothing(world: World) -> None:
+    closed = world.close(SEPTEMBER, dry_run=True)
+    assert [draft.account_id for draft in closed.drafts] == ["acme", "blue", "cedar"]
+    assert list_issued(world.store) == []
+
+
+def test_a_guard_holds_only_the_account_it_names(world: World) -> None:
+    held = {hold.account_id: hold.guard for hold in world.close(SEPTEMBER, dry_run=True).held}
+    assert held == {"drift": "address"}
+    early = world.close(OCTOBER, dry_run=True, now=datetime(2026, 11, 3, 23, 30, tzinfo=UTC))
+    assert {(hold.account_id, hold.guard) for hold in early.held} >= {("cedar", "over")}
+    assert ("acme", "over") not in {(hold.account_id, hold.guard) for hold in early.held}
+    with pytest.raises(MeterhouseError, match="no usage and no credits"):
+        world.close(SEPTEMBER, account_id="nobody")
+
+
+def test_september_is_issued_once_in_the_order_of_accounts(world: World) -> None:
+    closed = world.close(SEPTEMBER)
+    assert numbers(closed) == [
+        ("acme", "INV-2026-000001"),
+        ("blue", "INV-2026-000002"),
+        ("cedar", "INV-2026-000003"),
+    ]
+    assert told(world.lines("acme")) == [("usage", "09", 1000, 1250)]
+    assert told(world.lines("blue")) == [("purchase", "09", 500, 2101)]
+    assert told(world.lines("cedar")) == [("purchase", "09", 100, 4202), ("overage", "09", 30, 60)]
+    acme, blue, cedar = (one.totals for one in closed.issued)
+    assert (acme.tax_minor, acme.due_minor) == (0, 1250)
+    assert (blue.tax_minor, blue.due_minor) == (399, 0)
+    assert (cedar.gross_minor, cedar.due_minor) == (5072, 72)
+    again = world.close(SEPTEMBER)
+    assert again.issued == () and again.already == ("acme", "blue", "cedar")
+
+
+def test_documents_follow_and_wait_to_be_mailed(world: World) -> None:
+    assert render_missing(world.settings, world.store) == 3
+    assert render_missing(world.settings, world.store) == 0
+    assert document_of(world.store, "INV-2026-000001").startswith(b"%PDF")
+    waiting = list(to_deliver(world.store, {"invoice:INV-2026-000001"}))
+    assert [(one.reference, one.recipient) for one in waiting] == [
+        ("invoice:INV-2026-000002", "pay@blue.example"),
+        ("invoice:INV-2026-000003", None),
+    ]
+    assert attachment_of(world.store, waiting[0])[0] == "INV-2026-000002.pdf"
+
+
+def test_before_the_lots_of_invoices_arrived_nothing_more_is_issued(world: World) -> None:
+    held = {hold.account_id: hold.guard for hold in world.close(OCTOBER, dry_run=True).held}
+    assert held == {"acme": "lots", "cedar": "lots", "drift": "address"}
+
+
+def test_late_usage_and_withdrawals_stand_on_october_under_september(world: World) -> None:
+    refund(
+        world.store, NoUsage(), 2, Decimal(200), reason="asked for it",
+        now=datetime(2026, 10, 5, tzinfo=UTC),
+    )  # fmt: skip
+    withdrawn = event("c2", "cedar", datetime(2026, 9, 20), 40, revision=1, is_withdrawn=True)
+    world.refresh(
+        usage_event=[
+            event("a3", "acme", datetime(2026, 9, 5), 100),
+            withdrawn,
+            event("c3", "cedar", datetime(2026, 9, 21), 25),
+            event("c4", "cedar", datetime(2026, 10, 3), 20),
+        ],
+        usage_supersession=[{"event_id": "c2", "usage_date_utc": date(2026, 9, 20)}],
+    )
+    closed = world.close(OCTOBER)
+    assert told(world.lines("acme")[1:]) == [("usage", "10", 7, 9), ("usage", "09", 100, 125)]
+    # 15 credits of September were not used after all; what they paid of October is October's.
+    assert told(world.lines("cedar")[2:]) == [
+        ("overage", "10", 20, 40),
+        ("overage", "09", -15, -30),
+    ]
+    assert told(world.lines("blue")[1:]) == [("covered", "10", 0, 0), ("refund", "10", -200, -840)]
+    assert [one.series for one in closed.issued] == ["invoice", "invoice", "credit_note", "invoice"]
+    assert [one.number for one in closed.issued if one.series == "credit_note"] == [
+        "CN-2026-000001"
+    ]
+    before, now = (one.content["statement"] for one in list_issued(world.store, account_id="cedar"))
+    assert now["opening"] == before["closing"]
+    assert Decimal(now["late"]) == 15
+
+
+def ledger_and_invoices(world: World) -> None:
+    """Every month's invoices and notes together are what the marts say now."""
+    with open_lake(world.settings) as lake:
+        publication = lake.publication()
+        assert publication is not None
+        facts = read_facts(lake, publication, OCTOBER)
+    books = read_books(world.store)
+    for account in ("acme", "blue", "cedar"):
+        sums: dict[date, int] = defaultdict(int)
+        for line in world.lines(account):
+            if line.kind != "goodwill":
+                sums[line.month] += line.net_minor
+        for month in (SEPTEMBER, OCTOBER):
+            tax = books.tax(account, month)
+            assert tax is not None
+            exact = Fraction(0)
+            for currency, charges in facts.charges.get((account, month), {}).items():
+                exact += sum((charge.net(currency, tax) for charge in charges), Fraction(0))
+            assert sums[month] == rounded(exact)
+
+
+def test_after_all_arrived_the_sum_of_all_documents_is_the_ledger(world: World) -> None:
+    ledger_and_invoices(world)
+    world.refresh()
+    ledger_and_invoices(world)
+    open_overage = world.lab.query(
+        "select account_id, overage_credits from marts.main.rpt_credits_balance"
+        " where account_id in ('acme', 'cedar') order by account_id"
+    )
+    assert open_overage == [("acme", 0), ("cedar", 0)]
+
+
+def test_a_credit_note_by_hand_is_never_more_than_its_invoice(world: World) -> None:
+    def credit(net: int | None, number: str = "INV-2026-000001") -> Issued:
+        return credit_note(
+            world.settings, world.store, number, net, reason="an outage", now=NOW, actor="ann"
+        )
+
+    with pytest.raises(MeterhouseError, match="12.50 EUR of the net total"):
+        credit(1251)
+    note = credit(250)
+    assert (note.number, note.corrects) == ("CN-2026-000002", "INV-2026-000001")
+    assert (note.totals.net_minor, note.totals.due_minor) == (-250, -250)
+    assert credit(None).totals.net_minor == -1000
+    with pytest.raises(MeterhouseError, match="0.00 EUR of the net total"):
+        credit(1)
+    with pytest.raises(MeterhouseError, match="is a credit note itself"):
+        credit(1, note.number)
+    with pytest.raises(MeterhouseError, match="no invoice INV-9"):
+        credit(1, "INV-9")
+    ledger_and_invoices(world)
