@@ -13,6 +13,7 @@ from rich.table import Table
 from billing import validation
 from billing.invoices.charges import totals_of
 from billing.invoices.closing import Closed, Prepared, close
+from billing.invoices.explain import Explained, explain
 from billing.invoices.guards import Hold
 from billing.invoices.issued import Issued, as_json, document_of, get_issued, list_issued
 from billing.invoices.notes import credit_note
@@ -24,7 +25,7 @@ from billing.invoices.parties import (
     set_issuer,
     set_profile,
 )
-from billing.invoices.presentation import view_of
+from billing.invoices.presentation import line_text, view_of
 from billing.invoices.rendering import render_missing
 from billing.money import shown, to_minor
 from billing.store import open_store
@@ -121,6 +122,48 @@ def show(number: str, pdf: Path | None, as_json_: bool) -> None:
         console.print(f"{name}: {amount}")
     for note in view["notes"]:
         console.print(note)
+
+
+@invoices.command("explain")
+@click.argument("number")
+@click.argument("line", type=int)
+@click.option("--json", "as_json_", is_flag=True, help="Print a JSON object.")
+def explain_(number: str, line: int, as_json_: bool) -> None:
+    """Show what a line is made from: raw events with file and line, or the lots paid for."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        found = explain(settings, store, number, line)
+    if as_json_:
+        click.echo(json.dumps(explained_json(found), indent=2))
+        return
+    console = Console(markup=False, emoji=False)
+    console.print(line_text(found.issued.content, as_json(found.line)))
+    if found.events:
+        heads = ["time (UTC)", "event", "category", "model", "file", "line", "credits"]
+        rows = [
+            [
+                f"{event.occurred_at:%Y-%m-%d %H:%M:%S}",
+                event.event_id,
+                event.category,
+                event.model or "",
+                event.path,
+                str(event.line_number),
+                "?" if event.credits is None else f"{event.credits.normalize():f}",
+            ]
+            for event in found.events
+        ]
+        console.print(_table(heads, rows, left=5))
+        console.print(
+            f"{found.events_credits.normalize():f} credits in all, "
+            f"{found.lots_credits.normalize():f} of them paid by lots, "
+            f"{found.line.credits.normalize():f} charged"
+        )
+    for lot in found.lots:
+        console.print(
+            f"lot {lot.grant_id}: {lot.credits.normalize():f} credits from "
+            f"{lot.effective_at:%Y-%m-%d}, {shown(lot.paid_minor or 0, found.issued.currency)} "
+            f"({lot.reason})"
+        )
 
 
 @invoices.command("credit-note")
@@ -249,6 +292,30 @@ def draft_json(draft: Prepared) -> dict[str, Any]:
                 "totals": as_json(totals_of(document.lines)),
             }
             for document in draft.documents
+        ],
+    }
+
+
+def explained_json(found: Explained) -> dict[str, Any]:
+    """What a line is made from, as JSON; credits are texts, times are UTC."""
+    return {
+        "number": found.issued.number,
+        "line": as_json(found.line),
+        "events": [
+            {**as_json(event), "occurred_at": event.occurred_at.isoformat()}
+            for event in found.events
+        ],
+        "events_credits": as_json(found.events_credits),
+        "lots_credits": as_json(found.lots_credits),
+        "lots": [
+            {
+                "lot_id": lot.grant_id,
+                "credits": as_json(lot.credits),
+                "paid_minor": lot.paid_minor,
+                "effective_at": lot.effective_at.isoformat(),
+                "reason": lot.reason,
+            }
+            for lot in found.lots
         ],
     }
 

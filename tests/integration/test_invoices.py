@@ -15,15 +15,15 @@ from billing.exports import StoreExport
 from billing.grants import grant, refund
 from billing.invoices.charges import Line
 from billing.invoices.closing import Closed, close, read_books
+from billing.invoices.explain import explain
 from billing.invoices.facts import read_facts
 from billing.invoices.issued import Issued, document_of, list_issued
 from billing.invoices.notes import credit_note
 from billing.invoices.parties import set_profile
 from billing.invoices.rendering import attachment_of, render_missing, to_deliver
 from billing.invoices.rounding import rounded
-from billing.lots import NoUsage
-from billing.store import Store, open_store
-from billing.usage_sums import open_lake
+from billing.store import open_store
+from billing.usage_sums import LakeUsage, open_lake
 from ingest.operations import sync_operations
 from tests.integration.dbt_lab import Lab
 from tests.integration.invoice_lab import RECIPIENT, set_up_issuer
@@ -32,6 +32,16 @@ from warehouse.lake import writing
 from warehouse.settings import Settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+READ = (
+    "+fct_invoice_draft",
+    "+fct_invoice_month",
+    "+rpt_freshness",
+    "+rpt_credits_balance",
+    "+rpt_usage_event",
+    "+rpt_credits_usage",
+)
+"""Models that a close reads, and what they are made from."""
+
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 
 
@@ -49,7 +59,7 @@ class World:
         with writing(self.settings, "raw") as connection:
             sync_operations(connection, StoreExport(self.store))
             ((load_id,),) = connection.execute("select max(load_id) from raw.main.load").fetchall()
-        self.lab.build(raw_load_id=load_id)
+        self.lab.dbt("run", "--select", *READ, raw_load_id=load_id)
         self.lab.publish(load_id)
 
     def close(self, month: date, **options: Any) -> Closed:
@@ -166,7 +176,7 @@ def test_before_the_lots_of_invoices_arrived_nothing_more_is_issued(world: World
 
 def test_late_usage_and_withdrawals_stand_on_october_under_september(world: World) -> None:
     refund(
-        world.store, NoUsage(), 2, Decimal(200), reason="asked for it",
+        world.store, LakeUsage(world.settings), 2, Decimal(200), reason="asked for it",
         now=datetime(2026, 10, 5, tzinfo=UTC),
     )  # fmt: skip
     withdrawn = event("c2", "cedar", datetime(2026, 9, 20), 40, revision=1, is_withdrawn=True)
@@ -226,6 +236,28 @@ def test_after_all_arrived_the_sum_of_all_documents_is_the_ledger(world: World) 
         " where account_id in ('acme', 'cedar') order by account_id"
     )
     assert open_overage == [("acme", 0), ("cedar", 0)]
+    world.lab.dbt(
+        "test", "--exclude-resource-type", "unit_test", "--select", "fct_invoice_draft",
+        "fct_invoice_month", "int_invoice_months_spanned", full_checks=True,
+    )  # fmt: skip
+
+
+def test_a_line_leads_back_to_its_events_or_payments(world: World) -> None:
+    def events(number: str, line: int) -> list[tuple[str, int, int]]:
+        found = explain(world.settings, world.store, number, line)
+        assert found.events_credits - found.lots_credits == found.line.credits
+        return [(e.event_id, int(e.credits or 0), e.line_number) for e in found.events]
+
+    assert events("INV-2026-000001", 1) == [("a1", 1000, 1)]
+    assert events("INV-2026-000004", 2) == [("a3", 100, 1)]
+    assert events("INV-2026-000003", 2) == [("c1", 90, 1), ("c2", 40, 1)]
+    assert events("INV-2026-000006", 2) == [("c2", -40, 1), ("c3", 25, 1)]
+    paid = explain(world.settings, world.store, "INV-2026-000002", 1)
+    assert [(lot.grant_id, lot.paid_minor) for lot in paid.lots] == [(2, 2500)]
+    back = explain(world.settings, world.store, "CN-2026-000001", 1)
+    assert [lot.grant_id for lot in back.lots] == [2]
+    with pytest.raises(MeterhouseError, match="has lines 1 to 1"):
+        explain(world.settings, world.store, "INV-2026-000001", 2)
 
 
 def test_a_credit_note_by_hand_is_never_more_than_its_invoice(world: World) -> None:
