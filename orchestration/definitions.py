@@ -21,6 +21,7 @@ from orchestration.automation import (
     settle_purchases,
     upkeep_job,
 )
+from orchestration.closing_job import close_last_month, close_month_job
 from orchestration.dbt_project import DBT, dbt_project
 from orchestration.resources import Dbt, checker
 
@@ -33,8 +34,14 @@ def definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[raw_assets(), models, build_asset(models), published_asset()],
         asset_checks=[expectation_checks()],
-        jobs=[load_job, refresh_job, settle_job, upkeep_job],
-        schedules=[hourly_load, nightly_full_checks, nightly_upkeep, settle_purchases],
+        jobs=[load_job, refresh_job, settle_job, upkeep_job, close_month_job],
+        schedules=[
+            hourly_load,
+            nightly_full_checks,
+            nightly_upkeep,
+            settle_purchases,
+            close_last_month,
+        ],
         sensors=[landing_sensor, refresh_sensor],
         resources={
             "dbt": Dbt(project_dir=str(project.project_dir), dbt_executable=str(DBT)),

@@ -57,7 +57,7 @@ def test_every_expectation_is_a_check_and_errors_block(
 
 
 def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) -> None:
-    assert {"load", "refresh", "settle", "upkeep"} <= {
+    assert {"load", "refresh", "settle", "upkeep", "close_month"} <= {
         job.name for job in repository.get_all_jobs()
     }
     assert {
@@ -68,6 +68,7 @@ def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) 
         ("nightly_full_checks", "30 2 * * *", "RUNNING"),
         ("nightly_upkeep", "30 3 * * *", "RUNNING"),
         ("settle_purchases", "*/10 * * * *", "RUNNING"),
+        ("close_last_month", "0 5 * * *", "RUNNING"),
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "landing_sensor",
