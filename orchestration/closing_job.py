@@ -48,7 +48,7 @@ def close_month_job() -> None:
 def close_last_month(
     context: dg.ScheduleEvaluationContext,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Every morning, since months end at other times in other zones and held accounts are mended."""
+    """Every morning: months end at other times in other zones, and held accounts are mended."""
     settings = load_settings()
     if not store_exists(settings):
         yield dg.SkipReason("there is no account yet")

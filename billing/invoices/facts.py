@@ -50,12 +50,13 @@ class UsageRow:
 class Facts:
     """Months, charges and usage at one publication.
 
-    ``charges`` are by account, month and currency. ``pending_since`` is the earliest usage of an
+    ``loaded_at`` is when usage was last loaded. ``charges`` are by account, month and currency.
+    ``pending_since`` is the earliest usage of an
     account that is loaded and not in the marts yet.
     """
 
     publication: Publication
-    as_of: datetime
+    loaded_at: datetime
     months: Mapping[tuple[str, date], MonthFacts]
     charges: Mapping[tuple[str, date], Mapping[str, tuple[Charge, ...]]]
     models: Mapping[str, tuple[UsageRow, ...]]
@@ -89,12 +90,14 @@ def read_facts(
     ):
         before = charges[account, day].get(currency, ())
         charges[account, day][currency] = (*before, Charge(cast(Kind, kind), *amounts))
-    ((as_of,),) = lake.rows(
-        "select as_of from marts.main.rpt_freshness", {}, publication=publication
+    ((loaded_at,),) = lake.rows(
+        "select max(finished_at) from marts.main.dim_load where kind in ('file', 'replay')",
+        {},
+        publication=publication,
     )
     return Facts(
         publication=publication,
-        as_of=_aware(as_of),
+        loaded_at=_aware(loaded_at) if loaded_at else publication.published_at,
         months={(facts.account_id, facts.month): facts for facts in months},
         charges=charges,
         models=_usage(ask, where, "category, model"),

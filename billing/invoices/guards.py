@@ -46,10 +46,10 @@ def month_is_over(facts: MonthFacts, limits: Limits, now: datetime) -> str | Non
 
 
 def data_are_whole(facts: MonthFacts, read: Facts) -> str | None:
-    """Everything that was loaded of the month, and of the months before, is in the marts."""
-    if read.as_of < facts.ends_at:
+    """Usage was loaded after the month's end, and all that was loaded of it is in the marts."""
+    if read.loaded_at < facts.ends_at:
         return (
-            f"the published data are of {read.as_of:%Y-%m-%d %H:%M} UTC and the month ended at "
+            f"usage was last loaded on {read.loaded_at:%Y-%m-%d %H:%M} UTC and the month ended at "
             f"{facts.ends_at:%Y-%m-%d %H:%M}; load what is missing and run `meterhouse refresh`"
         )
     first = read.pending_since.get(facts.account_id)

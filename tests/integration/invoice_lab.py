@@ -23,7 +23,8 @@ RECIPIENT = {
 }
 
 _MARTS = """
-create table marts.main.rpt_freshness as select timestamp '2026-11-24 00:00' as as_of;
+create table marts.main.dim_load as
+select 'file' as kind, timestamp '2026-11-24 00:00' as finished_at;
 create table marts.main.fct_invoice_month as
 select printf('a%03d', n) as account_id, date '2026-10-01' as month, 'postpaid' as plan,
     'EUR' as currency, timestamp '2026-10-01' as starts_at, timestamp '2026-11-01' as ends_at,

@@ -35,7 +35,9 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 READ = (
     "+fct_invoice_draft",
     "+fct_invoice_month",
-    "+rpt_freshness",
+    "dim_load",
+    "fct_invoice",
+    "fct_invoice_line",
     "+rpt_credits_balance",
     "+rpt_usage_event",
     "+rpt_credits_usage",
@@ -238,8 +240,14 @@ def test_after_all_arrived_the_sum_of_all_documents_is_the_ledger(world: World) 
     assert open_overage == [("acme", 0), ("cedar", 0)]
     world.lab.dbt(
         "test", "--exclude-resource-type", "unit_test", "--select", "fct_invoice_draft",
-        "fct_invoice_month", "int_invoice_months_spanned", full_checks=True,
+        "fct_invoice_month", "int_invoice_months_spanned", "fct_invoice", "fct_invoice_line",
+        full_checks=True,
     )  # fmt: skip
+    sums = "select account_id, sum(net_minor) from marts.main.fct_invoice_line group by all"
+    stored: dict[str, int] = defaultdict(int)
+    for one in list_issued(world.store):
+        stored[one.account_id] += one.totals.net_minor
+    assert dict(world.lab.query(sums)) == stored
 
 
 def test_a_line_leads_back_to_its_events_or_payments(world: World) -> None:

@@ -35,7 +35,7 @@ def test_a_month_closes_after_the_days_of_grace_in_the_accounts_zone() -> None:
 
 def test_data_must_reach_the_months_end_and_nothing_of_it_may_be_pending() -> None:
     assert guards.data_are_whole(MONTH, READ) is None
-    old = guards.data_are_whole(MONTH, replace(READ, as_of=datetime(2026, 8, 30, tzinfo=UTC)))
+    old = guards.data_are_whole(MONTH, replace(READ, loaded_at=datetime(2026, 8, 30, tzinfo=UTC)))
     assert old is not None and "meterhouse refresh" in old
     inside = replace(READ, pending_since={"acme": datetime(2026, 8, 31, 21, tzinfo=UTC)})
     assert "2026-08-31 is loaded" in str(guards.data_are_whole(MONTH, inside))
