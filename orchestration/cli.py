@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
@@ -26,6 +27,8 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    alerts,
+    budgets,
     credits,
     doctor,
     export,

@@ -1,0 +1,217 @@
+"""What alerts read of the published marts: sums of use, projections, balances, incidents.
+
+All budgets are answered by one aggregation over the daily facts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from billing.budgets.budget import Budget, Period
+from billing.live_usage import Lake
+from warehouse.publication import Publication
+
+_PROJECTIONS = "rpt_insights_projection"
+_INCIDENTS = "rpt_insights_incident"
+
+
+@dataclass(frozen=True)
+class Used:
+    """Use of a budget in a period; ``missing_events`` have no credits, or no cost, yet."""
+
+    amount: Decimal
+    missing_events: int
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Settled credits of an account; ``runway_days`` is None without a pace or without lots."""
+
+    balance: Decimal
+    granted: Decimal
+    runway_days: Decimal | None
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A rise of use that the marts explain; days are the account's."""
+
+    account_id: str
+    first: date
+    title: str
+    excess: Decimal
+
+
+Ask = tuple[Budget, Period]
+
+
+def as_of(lake: Lake, publication: Publication) -> datetime | None:
+    """Up to when the published figures reach: UTC without a zone."""
+    rows = lake.rows("select as_of from marts.main.rpt_freshness", {}, publication=publication)
+    return rows[0][0] if rows else None
+
+
+def first_days(lake: Lake, publication: Publication) -> dict[str, date]:
+    """The first day with use of each account that has any."""
+    rows = lake.rows(
+        "select account_id, first_usage_date from marts.main.rpt_account"
+        " where first_usage_date is not null",
+        {},
+        publication=publication,
+    )
+    return dict(rows)
+
+
+_USED = """
+with ask as (
+    select unnest($numbers) as number, unnest($accounts) as account_id, unnest($scopes) as scope,
+        unnest($parts) as part, unnest($firsts) as first_date, unnest($untils) as until_date
+),
+daily as (
+    select account_id, usage_date, agent_id, model, category,
+        case when grouping(agent_id) = 0 then 'agent' when grouping(model) = 0 then 'model'
+            when grouping(category) = 0 then 'category' else 'account' end as scope,
+        sum(credits) as credits, sum(provider_cost_usd) as usd,
+        sum(unrated_events) as unrated, sum(unpriced_events) as unpriced
+    from marts.main.rpt_usage_daily
+    where usage_date >= $first and usage_date < $until
+    group by grouping sets ({sets})
+)
+select ask.number, sum(credits), sum(usd), sum(unrated), sum(unpriced)
+from ask inner join daily on daily.account_id = ask.account_id and daily.scope = ask.scope
+    and coalesce(daily.agent_id, daily.model, daily.category, '') = ask.part
+    and daily.usage_date >= ask.first_date and daily.usage_date < ask.until_date
+group by ask.number
+"""
+_SETS = {
+    "account": "(account_id, usage_date)",
+    "agent": "(account_id, usage_date, agent_id)",
+    "model": "(account_id, usage_date, model)",
+    "category": "(account_id, usage_date, category)",
+}
+
+
+def used(lake: Lake, publication: Publication, asks: Sequence[Ask]) -> list[Used]:
+    """What each budget used in its period, settled, in the order of ``asks``."""
+    if not asks:
+        return []
+    rows = lake.rows(
+        _USED.replace(
+            "{sets}", ", ".join(_SETS[scope] for scope in sorted({b.scope for b, _ in asks}))
+        ),
+        {
+            "numbers": list(range(len(asks))),
+            "accounts": [budget.account_id for budget, _ in asks],
+            "scopes": [budget.scope for budget, _ in asks],
+            "parts": [budget.part or "" for budget, _ in asks],
+            "firsts": [period.first for _, period in asks],
+            "untils": [period.until for _, period in asks],
+            "first": min(period.first for _, period in asks),
+            "until": max(period.until for _, period in asks),
+        },
+        publication=publication,
+    )
+    found = {number: sums for number, *sums in rows}
+    answers = []
+    for number, (budget, _) in enumerate(asks):
+        credits, usd, unrated, unpriced = found.get(number, (0, 0, 0, 0))
+        is_credits = budget.unit == "credits"
+        amount = credits if is_credits else usd
+        answers.append(Used(Decimal(amount or 0), int((unrated if is_credits else unpriced) or 0)))
+    return answers
+
+
+def projected(lake: Lake, publication: Publication) -> dict[tuple[Any, ...], Decimal]:
+    """Projections of running months by (account, scope, part, unit, month), as far as there are.
+
+    The marts' own projections of parts where they are built; of the account's credits what
+    Overview shows. Whatever is not in here goes on at its run rate.
+    """
+    found: dict[tuple[Any, ...], Decimal] = {}
+    if lake.has_table(f"marts.main.{_PROJECTIONS}"):
+        for account, scope, part, month, credits, usd in lake.rows(
+            "select account_id, scope, part, month, projected_credits, projected_cost_usd"
+            f" from marts.main.{_PROJECTIONS}",
+            {},
+            publication=publication,
+        ):
+            name = "" if scope == "account" else part
+            for unit, amount in (("credits", credits), ("usd", usd)):
+                if amount is not None:
+                    found[account, scope, name, unit, month] = amount
+    for account, month, credits in lake.rows(
+        "select account_id, month, projected_credits from marts.main.rpt_overview_month"
+        " where not is_complete",
+        {},
+        publication=publication,
+    ):
+        found.setdefault((account, "account", "", "credits", month), credits)
+    return found
+
+
+def balances(lake: Lake, publication: Publication) -> dict[str, Balance]:
+    """The settled balance of every account."""
+    rows = lake.rows(
+        "select account_id, balance_credits, granted_credits, runway_days"
+        " from marts.main.rpt_credits_balance",
+        {},
+        publication=publication,
+    )
+    return {account: Balance(*values) for account, *values in rows}
+
+
+def incidents(lake: Lake, publication: Publication, since: date) -> list[Incident]:
+    """Unexpected incidents that began since a day; none where the marts do not build them."""
+    if not lake.has_table(f"marts.main.{_INCIDENTS}"):
+        return []
+    rows = lake.rows(
+        "select account_id, first_date, scope, scope_id, cause, excess_credits"
+        f" from marts.main.{_INCIDENTS} where first_date >= $since and not is_expected"
+        " order by account_id, first_date",
+        {"since": since},
+        publication=publication,
+    )
+    return [
+        Incident(account, first, f"Rise of {scope} {part} ({cause.replace('_', ' ')})", excess)
+        for account, first, scope, part, cause, excess in rows
+    ]
+
+
+def daily(
+    lake: Lake, publication: Publication, ask: Ask
+) -> tuple[list[tuple[date, Decimal]], list[tuple[str, str, Decimal, Decimal]]]:
+    """For a message: use by day, and (agent or model, its name, use, use of the period before)."""
+    budget, period = ask
+    column = "credits" if budget.unit == "credits" else "coalesce(provider_cost_usd, 0)"
+    part = {"agent": "agent_id", "model": "model", "category": "category"}.get(budget.scope)
+    where = f"account_id = $account_id{f' and {part} = $part' if part else ''}"
+    before = period.first - (period.until - period.first)
+    parameters = {
+        "account_id": budget.account_id,
+        "first": period.first,
+        "until": period.until,
+        **({"part": budget.part} if part else {}),
+    }
+    days = lake.rows(
+        f"select usage_date, sum({column}) from marts.main.rpt_usage_daily where {where}"
+        " and usage_date >= $first and usage_date < $until group by 1 order by 1",
+        parameters,
+        publication=publication,
+    )
+    drivers = []
+    for kind, name in (("agent", "agent_id"), ("model", "model")):
+        drivers += lake.rows(
+            f"select '{kind}', {name},"
+            f" coalesce(sum({column}) filter (where usage_date >= $first), 0) as now,"
+            f" coalesce(sum({column}) filter (where usage_date < $first), 0) as before"
+            f" from marts.main.rpt_usage_daily where {where} and usage_date >= $before"
+            f" and usage_date < $until and {name} is not null"
+            " group by 2 having now > 0 order by now - before desc, 2 limit 3",
+            {**parameters, "before": before},
+            publication=publication,
+        )
+    return [(day, Decimal(v)) for day, v in days], [
+        (kind, name, Decimal(now), Decimal(then)) for kind, name, now, then in drivers
+    ]

@@ -1,0 +1,258 @@
+"""A run of the alerts: judge every rule at the published snapshot, store changes, send messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from billing.accounts import Account, list_accounts
+from billing.alerts import figures, judging, messages
+from billing.alerts.delivery import Sender
+from billing.alerts.machine import Past, Reading, Transition, folded, step
+from billing.alerts.outbox import Delivered, Message, deliver, domain_of, put
+from billing.alerts.rules import AlertRule, all_rules, rule_for
+from billing.budgets.budget import Budget
+from billing.budgets.stored import list_budgets
+from billing.live_usage import Lake
+from billing.once import insert_once
+from billing.schema import alert_transition
+from billing.store import Store
+from warehouse.publication import Publication
+from warehouse.settings import Settings
+
+SPIKE_DAYS = 14
+"""How far back incidents are told that nobody was told of yet."""
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A reading, with what a message needs to look up."""
+
+    reading: Reading
+    recipients: tuple[str, ...]
+    webhook_url: str | None
+    ask: figures.Ask | None = None
+    missing_events: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run did: rules judged, changes stored, messages written, and what was sent."""
+
+    judged: int
+    changes: int
+    written: int
+    delivered: Delivered
+
+
+def run_alerts(settings: Settings, store: Store, lake: Lake, now: datetime | None = None) -> Run:
+    """Judge, store and send. Any number of runs at once or one after another do it once."""
+    judged, changes, written = evaluate(settings, store, lake, now)
+    with Sender(settings) as send:
+        return Run(judged, changes, written, deliver(store, send))
+
+
+def evaluate(
+    settings: Settings, store: Store, lake: Lake, now: datetime | None = None
+) -> tuple[int, int, int]:
+    """Judge every rule, store the changes and write their messages: how many of each."""
+    at = now or datetime.now(UTC)
+    publication = lake.publication()
+    accounts = {account.account_id: account for account in list_accounts(store, now=at)}
+    found = judge(lake, publication, accounts, list_budgets(store), all_rules(store), at)
+    past = _pasts(store, found)
+    changes = [
+        (each, change)
+        for each in found
+        if (change := step(past.get(_key(each.reading), Past()), each.reading, at))
+    ]
+    stored = written = 0
+    for start in range(0, len(changes), _AT_ONCE):
+        batch = [
+            (change, _messages(settings, lake, publication, accounts, each, change))
+            for each, change in changes[start : start + _AT_ONCE]
+        ]
+        with store.writing() as connection:
+            for change, texts in batch:
+                transition_id = _store(connection, change)
+                if transition_id is None:
+                    continue  # another run was quicker
+                stored += 1
+                domain = domain_of([settings.mail_from])
+                for text in texts:
+                    written += put(connection, text, transition_id, domain, at)
+    return len(found), stored, written
+
+
+def judge(
+    lake: Lake,
+    publication: Publication | None,
+    accounts: dict[str, Account],
+    budgets: Sequence[Budget],
+    rules: dict[tuple[str, str], AlertRule],
+    now: datetime,
+) -> list[Judged]:
+    """Every rule in every period that is open. Stale figures are no data."""
+    moment = figures.as_of(lake, publication) if publication else None
+    reached = moment.replace(tzinfo=UTC) if moment and not moment.tzinfo else moment
+    is_known = reached is not None and now - reached <= judging.STALE_AFTER
+    at = reached if reached is not None and is_known else now
+    asks: list[figures.Ask] = []
+    for budget in budgets:
+        zone = accounts[budget.account_id].current.time_zone
+        today = judging.local_day(at, zone)
+        asks += [(budget, period) for period in judging.periods(budget, today)]
+    live = publication if is_known else None
+    uses = figures.used(lake, live, asks) if live else []
+    projections = figures.projected(lake, live) if live else {}
+    first_days = figures.first_days(lake, live) if live else {}
+    found = []
+    for number, (budget, period) in enumerate(asks):
+        account = accounts[budget.account_id]
+        use = uses[number] if budget.account_id in first_days else None
+        key = (budget.account_id, budget.scope, budget.part or "", budget.unit, period.first)
+        projected = None
+        if use is not None and judging.local_day(at, account.current.time_zone) < period.until:
+            rate = judging.run_rate(use.amount, period, at, account.current.time_zone)
+            projected = projections.get(key, rate)
+        to = _recipients(budget.recipients, account)
+        for reading in judging.budget_readings(budget, period, use, projected):
+            missing = use.missing_events if use else 0
+            found.append(Judged(reading, to, budget.webhook_url, (budget, period), missing))
+    balances = figures.balances(lake, live) if live else {}
+    for account_id, account in accounts.items():
+        pair = [rule_for(rules, account_id, kind) for kind in ("low_balance", "runway")]
+        if live is None or account_id in balances:
+            readings = judging.balance_readings(
+                pair, account.current.plan, balances.get(account_id)
+            )
+            by_kind = {rule.kind: rule for rule in pair}
+            for reading in readings:
+                rule = by_kind[reading.rule_key.partition(":")[0]]
+                found.append(
+                    Judged(reading, _recipients(rule.recipients, account), rule.webhook_url)
+                )
+    if live:
+        since = (at - timedelta(days=SPIKE_DAYS)).date()
+        for incident in figures.incidents(lake, live, since):
+            rule = rule_for(rules, incident.account_id, "spike")
+            if rule.is_on and incident.account_id in accounts:
+                to = _recipients(rule.recipients, accounts[incident.account_id])
+                found.append(Judged(judging.spike_reading(rule, incident), to, rule.webhook_url))
+    return found
+
+
+def _recipients(own: tuple[str, ...], account: Account) -> tuple[str, ...]:
+    return own or ((account.current.email,) if account.current.email else ())
+
+
+def _key(reading: Reading) -> tuple[str, str]:
+    return reading.rule_key, reading.period_key
+
+
+def _pasts(store: Store, found: Sequence[Judged]) -> dict[tuple[str, str], Past]:
+    """What is stored of the rules and periods at hand."""
+    table = alert_transition
+    query = (
+        sa.select(table)
+        .where(table.c.period_key.in_({each.reading.period_key for each in found}))
+        .order_by(table.c.rule_key, table.c.period_key, table.c.number)
+    )
+    grouped: dict[tuple[str, str], list[sa.Row[tuple[object, ...]]]] = {}
+    with store.reading() as connection:
+        for row in connection.execute(query):
+            grouped.setdefault((row.rule_key, row.period_key), []).append(row)
+    return {
+        key: folded((row.state, row.is_told, row.occurred_at) for row in rows)
+        for key, rows in grouped.items()
+    }
+
+
+def _store(connection: sa.Connection, change: Transition) -> int | None:
+    reading = change.reading
+    row = insert_once(
+        connection,
+        alert_transition,
+        {
+            "reference": change.reference,
+            "account_id": reading.account_id,
+            "rule_key": reading.rule_key,
+            "period_key": reading.period_key,
+            "number": change.number,
+            "state": reading.state,
+            "is_told": change.is_told,
+            "title": reading.title[:500],
+            "amount": None if reading.amount is None else f"{reading.amount:f}",
+            "limit_amount": f"{reading.limit:f}",
+            "occurred_at": change.at,
+            "recorded_at": datetime.now(UTC),
+        },
+        "reference",
+    )
+    return None if row is None else int(row.transition_id)
+
+
+def _messages(
+    settings: Settings,
+    lake: Lake,
+    publication: Publication | None,
+    accounts: dict[str, Account],
+    judged: Judged,
+    change: Transition,
+) -> list[Message]:
+    """The messages of a change, one a recipient; none where nobody is to be told."""
+    if not change.is_told or publication is None:
+        return []
+    account_id = change.reading.account_id
+    facts = _facts(settings, lake, publication, accounts[account_id], judged)
+    title = messages.subject(change, facts)
+    text, html = messages.text(change, facts), messages.html(change, facts)
+    found = [
+        Message(
+            f"{change.reference}|mail|{to}",
+            account_id,
+            "mail",
+            to,
+            title,
+            text,
+            html,
+        )
+        for to in judged.recipients
+    ]
+    if judged.webhook_url:
+        found.append(
+            Message(
+                f"{change.reference}|webhook",
+                account_id,
+                "webhook",
+                judged.webhook_url,
+                title,
+                messages.payload(change, facts),
+            )
+        )
+    return found
+
+
+def _facts(
+    settings: Settings, lake: Lake, publication: Publication, account: Account, judged: Judged
+) -> messages.Facts:
+    name = account.current.name
+    if judged.ask is None:
+        kind = judged.reading.rule_key.partition(":")[0]
+        page = "credits" if kind in ("low_balance", "runway") else "usage"
+        link = f"{settings.public_url}/{page}?account={account.account_id}"
+        return messages.Facts(name, "days" if kind == "runway" else "credits", link)
+    budget, period = judged.ask
+    days, drivers = figures.daily(lake, publication, judged.ask)
+    link = messages.usage_link(settings.public_url, account.account_id, budget, period)
+    return messages.Facts(
+        name,
+        "USD" if budget.unit == "usd" else "credits",
+        link,
+        days,
+        drivers,
+        judged.missing_events,
+    )
