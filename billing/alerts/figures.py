@@ -69,38 +69,34 @@ with ask as (
     select unnest($numbers) as number, unnest($accounts) as account_id, unnest($scopes) as scope,
         unnest($parts) as part, unnest($firsts) as first_date, unnest($untils) as until_date
 ),
-daily as (
-    select account_id, usage_date, agent_id, model, category,
-        case when grouping(agent_id) = 0 then 'agent' when grouping(model) = 0 then 'model'
-            when grouping(category) = 0 then 'category' else 'account' end as scope,
-        sum(credits) as credits, sum(provider_cost_usd) as usd,
-        sum(unrated_events) as unrated, sum(unpriced_events) as unpriced
-    from marts.main.rpt_usage_daily
-    where usage_date >= $first and usage_date < $until
-    group by grouping sets ({sets})
-)
+daily as ({scopes})
 select ask.number, sum(credits), sum(usd), sum(unrated), sum(unpriced)
 from ask inner join daily on daily.account_id = ask.account_id and daily.scope = ask.scope
-    and coalesce(daily.agent_id, daily.model, daily.category, '') = ask.part
+    and daily.part = ask.part
     and daily.usage_date >= ask.first_date and daily.usage_date < ask.until_date
 group by ask.number
 """
-_SETS = {
-    "account": "(account_id, usage_date)",
-    "agent": "(account_id, usage_date, agent_id)",
-    "model": "(account_id, usage_date, model)",
-    "category": "(account_id, usage_date, category)",
-}
+_SCOPE = """
+    select account_id, '{scope}' as scope, {part} as part, usage_date, sum(credits) as credits,
+        sum(provider_cost_usd) as usd, sum(unrated_events) as unrated,
+        sum(unpriced_events) as unpriced
+    from marts.main.rpt_usage_daily
+    where usage_date >= $first and usage_date < $until
+    group by all
+"""
+PARTS = {"account": "''", "agent": "agent_id", "model": "model", "category": "category"}
 
 
 def used(lake: Lake, publication: Publication, asks: Sequence[Ask]) -> list[Used]:
     """What each budget used in its period, settled, in the order of ``asks``."""
     if not asks:
         return []
+    scopes = " union all ".join(
+        _SCOPE.format(scope=scope, part=PARTS[scope])
+        for scope in sorted({budget.scope for budget, _ in asks})
+    )
     rows = lake.rows(
-        _USED.replace(
-            "{sets}", ", ".join(_SETS[scope] for scope in sorted({b.scope for b, _ in asks}))
-        ),
+        _USED.replace("{scopes}", scopes),
         {
             "numbers": list(range(len(asks))),
             "accounts": [budget.account_id for budget, _ in asks],
@@ -185,7 +181,7 @@ def daily(
     """For a message: use by day, and (agent or model, its name, use, use of the period before)."""
     budget, period = ask
     column = "credits" if budget.unit == "credits" else "coalesce(provider_cost_usd, 0)"
-    part = {"agent": "agent_id", "model": "model", "category": "category"}.get(budget.scope)
+    part = None if budget.part is None else PARTS[budget.scope]
     where = f"account_id = $account_id{f' and {part} = $part' if part else ''}"
     before = period.first - (period.until - period.first)
     parameters = {

@@ -82,13 +82,16 @@ def put(
 
 
 def deliver(
-    store: Store, send: Callable[[Message], None], clock: Callable[[], datetime] | None = None
+    store: Store,
+    send: Callable[[Message], None],
+    clock: Callable[[], datetime] | None = None,
+    lease: timedelta = LEASE,
 ) -> Delivered:
-    """Send all that is due. ``send`` raises Refused for never, any other OSError for not now."""
+    """Send all that is due. ``send`` raises Refused for never, an OSError for not now."""
     now = clock or (lambda: datetime.now(UTC))
     counts = {"sent": 0, "failed": 0, "given_up": 0}
-    while claimed := _claim(store, now()):
-        lease_ends = now() + LEASE / 2
+    while claimed := _claim(store, now(), lease):
+        lease_ends = now() + lease / 2
         for message, number, attempt in claimed:
             if now() > lease_ends:
                 break  # somebody else may soon take them
@@ -160,7 +163,7 @@ def _newest() -> sa.Subquery:
     return sa.select(outbox_event).where(outbox_event.c.number == _newest_number()).subquery()
 
 
-def _claim(store: Store, at: datetime) -> list[tuple[Message, int, int]]:
+def _claim(store: Store, at: datetime, lease: timedelta) -> list[tuple[Message, int, int]]:
     """Claim the oldest messages that are due: the message, its event's number, the attempt."""
     latest = (
         sa.select(sa.func.max(outbox_event.c.number))
@@ -195,7 +198,7 @@ def _claim(store: Store, at: datetime) -> list[tuple[Message, int, int]]:
         found = []
         for row in rows:
             number = (row.latest or 0) + 1
-            _insert(connection, row.outbox_id, number, "claimed", row.tried + 1, at + LEASE, "", at)
+            _insert(connection, row.outbox_id, number, "claimed", row.tried + 1, at + lease, "", at)
             found.append((_message(row), number, row.tried + 1))
     return found
 
@@ -214,8 +217,11 @@ def _record(
     detail: str,
     at: datetime,
 ) -> None:
-    with store.writing() as connection:
-        _insert(connection, outbox_id, number, kind, attempt, until, detail, at)
+    try:
+        with store.writing() as connection:
+            _insert(connection, outbox_id, number, kind, attempt, until, detail, at)
+    except sa.exc.IntegrityError:
+        _LOG.warning("message %s was claimed by another while it was sent", outbox_id)
 
 
 def _insert(connection: sa.Connection, *values: Any) -> None:

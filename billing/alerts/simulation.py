@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from billing.alerts import judging
-from billing.alerts.figures import Used
+from billing.alerts.figures import PARTS, Used
 from billing.alerts.machine import Past, step
 from billing.budgets.budget import Budget, Period, period_of
 from billing.live_usage import Lake
@@ -34,7 +34,7 @@ class SimulatedAlert:
 def use_by_day(lake: Lake, publication: Publication, budget: Budget) -> dict[date, Decimal]:
     """All settled use of what a budget measures, by the account's days."""
     column = "credits" if budget.unit == "credits" else "coalesce(provider_cost_usd, 0)"
-    part = {"agent": "agent_id", "model": "model", "category": "category"}.get(budget.scope)
+    part = None if budget.part is None else PARTS[budget.scope]
     rows = lake.rows(
         f"select usage_date, sum({column}) from marts.main.rpt_usage_daily"
         f" where account_id = $account_id{f' and {part} = $part' if part else ''} group by 1",
