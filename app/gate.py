@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from app.lake import LakeReader, State
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
+from billing.budgets.limits import Limit, limits_of
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
 from warehouse.errors import MeterhouseError
@@ -132,6 +133,11 @@ class AccountReader:
         """
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
+
+    def limits(self, now: datetime) -> list[Limit]:
+        """Its enforced budgets at ``now``, over settled and pending usage."""
+        lake = self._gate.lake()
+        return self.ask_store(lambda store, account: limits_of(lake, store, account, now))
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ def make_budget(
         projected_percents = PROJECTED_PERCENTS if rolling_days is None else ()
     if rolling_days is not None and projected_percents:
         raise MeterhouseError("rolling days have no end to project to; use percents of actual use")
+    if is_enforced and unit != "credits":
+        raise MeterhouseError("only a limit of credits can be enforced: costs are known later")
     actual, projected = percents(actual_percents), percents(projected_percents)
     if not actual and not projected and not is_enforced:
         raise MeterhouseError("a budget needs a percent at which it alerts, or to be enforced")
