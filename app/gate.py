@@ -15,7 +15,11 @@ from typing import Any, Generic, TypeVar
 from app.lake import LakeReader, State
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
+from billing.alerts.running import Measure, measure
+from billing.alerts.simulation import SimulatedAlert, past_months, simulate, use_by_day
+from billing.budgets.budget import Budget
 from billing.budgets.limits import Limit, limits_of
+from billing.budgets.stored import list_budgets
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
 from warehouse.errors import MeterhouseError
@@ -133,6 +137,26 @@ class AccountReader:
         """
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
+
+    def measures(self, now: datetime) -> list[Measure]:
+        """Its budgets with what they used in their open periods, settled."""
+
+        def ask(store: Store, account: str) -> list[Measure]:
+            known = {account: get_account(store, account, now=now)}
+            budgets = list_budgets(store, account)
+            return measure(self._gate.lake(), self._gate.publication, known, budgets, now)
+
+        return self.ask_store(ask)
+
+    def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
+        """The alerts that ``budget`` would have sent over past months."""
+        if budget.account_id != self.account.account_id:
+            raise ValueError("the budget is of another account")
+        if self._gate.publication is None:
+            return []
+        used = use_by_day(self._gate.lake(), self._gate.publication, budget)
+        first, until = past_months(months, self.account.time_zone, now)
+        return simulate(budget, used, first, until, self.account.time_zone)
 
     def limits(self, now: datetime) -> list[Limit]:
         """Its enforced budgets at ``now``, over settled and pending usage."""

@@ -48,6 +48,12 @@ def main() -> None:
                     icon=":material/toll:",
                     url_path="credits",
                 ),
+                st.Page(
+                    "views/budgets.py",
+                    title="Budgets",
+                    icon=":material/savings:",
+                    url_path="budgets",
+                ),
             ],
             "Admin": [
                 st.Page(

@@ -232,3 +232,19 @@ def _insert(connection: sa.Connection, *values: Any) -> None:
 def domain_of(addresses: Sequence[str]) -> str:
     """The domain of the first address, for Message-IDs."""
     return next((a.rpartition("@")[2] for a in addresses if "@" in a), "meterhouse.invalid")
+
+
+def put_test(store: Store, account_id: str, recipient: str, domain: str) -> None:
+    """Write a message that tries whether messages arrive; the next run sends it."""
+    at = datetime.now(UTC)
+    text = "This is a test message. Alerts of your budgets arrive like this one.\n"
+    message = Message(
+        f"test|{account_id}|{recipient}|{at.isoformat()}",
+        account_id,
+        "mail",
+        recipient,
+        f"Test message of {account_id}",
+        text,
+    )
+    with store.writing() as connection:
+        put(connection, message, None, domain, at)

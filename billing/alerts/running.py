@@ -1,8 +1,9 @@
 """A run of the alerts: judge every rule at the published snapshot, store changes, send messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from billing.alerts.delivery import Sender
 from billing.alerts.machine import Past, Reading, Transition, folded, step
 from billing.alerts.outbox import Delivered, Message, deliver, domain_of, put
 from billing.alerts.rules import AlertRule, all_rules, rule_for
-from billing.budgets.budget import Budget
+from billing.budgets.budget import Budget, Period
 from billing.budgets.stored import list_budgets
 from billing.live_usage import Lake
 from billing.once import insert_once
@@ -36,6 +37,16 @@ class Judged:
     webhook_url: str | None
     ask: figures.Ask | None = None
     missing_events: int = 0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A budget in a period: no ``use`` where there are no data, no projection where none is."""
+
+    budget: Budget
+    period: Period
+    use: figures.Used | None
+    projected: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -96,32 +107,14 @@ def judge(
     now: datetime,
 ) -> list[Judged]:
     """Every rule in every period that is open. Stale figures are no data."""
-    moment = figures.as_of(lake, publication) if publication else None
-    reached = moment.replace(tzinfo=UTC) if moment and not moment.tzinfo else moment
-    is_known = reached is not None and now - reached <= judging.STALE_AFTER
-    at = reached if reached is not None and is_known else now
-    asks: list[figures.Ask] = []
-    for budget in budgets:
-        zone = accounts[budget.account_id].current.time_zone
-        today = judging.local_day(at, zone)
-        asks += [(budget, period) for period in judging.periods(budget, today)]
-    live = publication if is_known else None
-    uses = figures.used(lake, live, asks) if live else []
-    projections = figures.projected(lake, live) if live else {}
-    first_days = figures.first_days(lake, live) if live else {}
+    at, live = _reached(lake, publication, now)
     found = []
-    for number, (budget, period) in enumerate(asks):
-        account = accounts[budget.account_id]
-        use = uses[number] if budget.account_id in first_days else None
-        key = (budget.account_id, budget.scope, budget.part or "", budget.unit, period.first)
-        projected = None
-        if use is not None and judging.local_day(at, account.current.time_zone) < period.until:
-            rate = judging.run_rate(use.amount, period, at, account.current.time_zone)
-            projected = projections.get(key, rate)
-        to = _recipients(budget.recipients, account)
-        for reading in judging.budget_readings(budget, period, use, projected):
-            missing = use.missing_events if use else 0
-            found.append(Judged(reading, to, budget.webhook_url, (budget, period), missing))
+    for each in measure(lake, publication, accounts, budgets, now):
+        to = _recipients(each.budget.recipients, accounts[each.budget.account_id])
+        missing = each.use.missing_events if each.use else 0
+        for reading in judging.budget_readings(each.budget, each.period, each.use, each.projected):
+            ask = (each.budget, each.period)
+            found.append(Judged(reading, to, each.budget.webhook_url, ask, missing))
     balances = figures.balances(lake, live) if live else {}
     for account_id, account in accounts.items():
         pair = [rule_for(rules, account_id, kind) for kind in ("low_balance", "runway")]
@@ -143,6 +136,50 @@ def judge(
                 to = _recipients(rule.recipients, accounts[incident.account_id])
                 found.append(Judged(judging.spike_reading(rule, incident), to, rule.webhook_url))
     return found
+
+
+def measure(
+    lake: Lake,
+    publication: Publication | None,
+    accounts: Mapping[str, Account],
+    budgets: Sequence[Budget],
+    now: datetime,
+) -> list[Measure]:
+    """What budgets used in their open periods, the one that runs last."""
+    at, live = _reached(lake, publication, now)
+    zones = {name: account.current.time_zone for name, account in accounts.items()}
+    asks: list[figures.Ask] = [
+        (budget, period)
+        for budget in budgets
+        for period in judging.periods(budget, judging.local_day(at, zones[budget.account_id]))
+    ]
+    if live is None:
+        return [Measure(budget, period, None, None) for budget, period in asks]
+    projections = figures.projected(lake, live)
+    first_days = figures.first_days(lake, live)
+    found = []
+    for (budget, period), use in zip(asks, figures.used(lake, live, asks), strict=True):
+        zone, projected = zones[budget.account_id], None
+        if budget.account_id not in first_days:
+            found.append(Measure(budget, period, None, None))
+            continue
+        if period.is_month and judging.local_day(at, zone) < period.until:
+            key = (budget.account_id, budget.scope, budget.part or "", budget.unit, period.first)
+            rate = judging.run_rate(use.amount, period, at, zone)
+            projected = projections.get(key, rate)
+        found.append(Measure(budget, period, use, projected))
+    return found
+
+
+def _reached(
+    lake: Lake, publication: Publication | None, now: datetime
+) -> tuple[datetime, Publication | None]:
+    """The time that the figures reach and where to read them; ``now`` and None if stale."""
+    moment = figures.as_of(lake, publication) if publication else None
+    if moment is None:
+        return now, None
+    reached = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (reached, publication) if now - reached <= judging.STALE_AFTER else (now, None)
 
 
 def _recipients(own: tuple[str, ...], account: Account) -> tuple[str, ...]:

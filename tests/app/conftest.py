@@ -17,6 +17,7 @@ PAGES = {
     "overview": "views/overview.py",
     "usage": "views/usage.py",
     "credits": "views/credits.py",
+    "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
 }
 
