@@ -77,7 +77,7 @@ def _list(found: list[Measure]) -> None:
 def _row(each: Measure) -> list[Child]:
     budget, period = each.budget, each.period
     when = f"{formats.month(period.first)}" if period.is_month else f"last {period.days} days"
-    limit = f"of {formats.credits(budget.limit_amount)} {_unit(budget)}"
+    limit = f"of {budget.limit_amount.normalize():,f}{'' if budget.unit == 'credits' else ' USD'}"
     about = f"{budget.about} · {when}{' · enforced' if budget.is_enforced else ''}"
     if each.use is None:
         used: Child = badge("no data", "quiet", "Nothing is published, or it is older than 2 days")
@@ -93,7 +93,7 @@ def _row(each: Measure) -> list[Child]:
     if each.projected is not None:
         projected = join(
             [
-                figure(formats.credits(each.projected), limit),
+                tag("div", formats.credits(each.projected)),
                 meter(min(each.projected, budget.limit_amount), budget.limit_amount),
             ]
         )
@@ -104,10 +104,6 @@ def _row(each: Measure) -> list[Child]:
 
 def _reached(is_reached: bool) -> Child:
     return badge("reached", "bad") if is_reached else None
-
-
-def _unit(budget: Budget) -> str:
-    return "credits" if budget.unit == "credits" else "USD"
 
 
 def _editor(reader: AccountReader) -> None:
@@ -121,6 +117,7 @@ def _editor(reader: AccountReader) -> None:
             unit = right.selectbox(
                 "Unit", list(UNITS), format_func=lambda each: _UNITS[each], key="budget-unit"
             )
+            left, middle, right = st.columns(3)
             scope = left.selectbox(
                 "Of", list(SCOPES), format_func=str.capitalize, key="budget-scope"
             )
@@ -128,13 +125,16 @@ def _editor(reader: AccountReader) -> None:
             days = right.number_input(
                 "Rolling days (0: calendar month)", 0, 366, 0, key="budget-days"
             )
+            left, middle, right = st.columns(3)
             actual = left.text_input("Alert at % of use", "50, 80, 100", key="budget-actual")
             projected = middle.text_input(
                 "Alert at % of projected use", "100", key="budget-projected"
             )
             to = right.text_input("Tell (addresses)", key="budget-to", help="Else the account's.")
+            left, middle, _ = st.columns(3)
             ends = left.checkbox("Tell when it is back under", key="budget-ends")
             enforced = middle.checkbox("Enforce (balance route)", key="budget-enforced")
+            left, middle, _ = st.columns(3)
             tried = left.form_submit_button("Try on the past", icon=":material/history:")
             saved = middle.form_submit_button("Save", type="primary")
         if tried or saved:

@@ -5,7 +5,7 @@ All budgets are answered by one aggregation over the daily facts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from warehouse.publication import Publication
 
 _PROJECTIONS = "rpt_insights_projection"
 _INCIDENTS = "rpt_insights_incident"
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -178,12 +179,17 @@ def incidents(lake: Lake, publication: Publication, since: date) -> list[Inciden
 def daily(
     lake: Lake, publication: Publication, ask: Ask
 ) -> tuple[list[tuple[date, Decimal]], list[tuple[str, str, Decimal, Decimal]]]:
-    """For a message: use by day, and (agent or model, its name, use, use of the period before)."""
+    """For a message: use by day, and (agent or model, its name, use, use before).
+
+    Before are as many days of the period before as have use in this one.
+    """
     budget, period = ask
     column = "credits" if budget.unit == "credits" else "coalesce(provider_cost_usd, 0)"
     part = None if budget.part is None else PARTS[budget.scope]
     where = f"account_id = $account_id{f' and {part} = $part' if part else ''}"
     before = period.first - (period.until - period.first)
+    if period.is_month:
+        before = (period.first - _DAY).replace(day=1)
     parameters = {
         "account_id": budget.account_id,
         "first": period.first,
@@ -196,16 +202,17 @@ def daily(
         parameters,
         publication=publication,
     )
+    passed = days[-1][0] - period.first if days else timedelta(0)
     drivers = []
     for kind, name in (("agent", "agent_id"), ("model", "model")):
         drivers += lake.rows(
             f"select '{kind}', {name},"
             f" coalesce(sum({column}) filter (where usage_date >= $first), 0) as now,"
-            f" coalesce(sum({column}) filter (where usage_date < $first), 0) as before"
+            f" coalesce(sum({column}) filter (where usage_date <= $same), 0) as before"
             f" from marts.main.rpt_usage_daily where {where} and usage_date >= $before"
             f" and usage_date < $until and {name} is not null"
             " group by 2 having now > 0 order by now - before desc, 2 limit 3",
-            {**parameters, "before": before},
+            {**parameters, "before": before, "same": min(before + passed, period.first - _DAY)},
             publication=publication,
         )
     return [(day, Decimal(v)) for day, v in days], [

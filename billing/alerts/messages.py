@@ -39,7 +39,7 @@ def text(change: Transition, facts: Facts) -> str:
     """The message as plain text."""
     lines = [subject(change, facts), "", *_figures(change, facts), ""]
     if facts.drivers:
-        lines.append("What changed most since the period before:")
+        lines.append("What changed most since the same days of the period before:")
         lines += [f"  {_driver(each, facts.unit)}" for each in facts.drivers]
         lines.append("")
     return "\n".join([*lines, f"Usage behind it: {facts.link}", ""])
@@ -57,7 +57,7 @@ def html(change: Transition, facts: Facts) -> str:
         f"<h2 style='color:{colour};font-size:18px'>{escape(subject(change, facts))}</h2>{rows}"
         f"{_bars(facts.days)}"
         + (
-            f"<p>What changed most since the period before:</p><ul>{drivers}</ul>"
+            f"<p>What changed most since the same days of the period before:</p><ul>{drivers}</ul>"
             if drivers
             else ""
         )
