@@ -52,7 +52,7 @@ CONTENT = tuple(
 REASONS: dict[str, str] = {
     "unreadable_line": "The line is not in the declared format; mend it and load the file again.",
     "truncated_line": "The file ended within this line; append the rest and load it again.",
-    "unreadable_file": "The file as a whole cannot be read; write it again.",
+    "unreadable_file": "The file as a whole cannot be read; write it again, or mend the spec.",
     "failed_expression": "The spec's expression for a field fails on the row; mend one of the two.",
     "missing_field": "A required field is empty; mend the log or the source spec.",
     "invalid_text": "A name or id is an object, a list, or longer than 1,000 bytes.",

@@ -29,6 +29,12 @@ TABLES: dict[str, str] = {
         finished_at timestamp not null,
         modified_at timestamp               -- of the file when it was read
     """,
+    # One row a column that the spec reads and no row of a JSON log had.
+    "absent_column": """
+        load_id bigint not null,
+        column_name varchar not null,
+        detail varchar not null             -- the same for people
+    """,
     # One row an accepted revision of a usage event.
     "usage_event": """
         load_id bigint not null,
@@ -79,7 +85,7 @@ TABLES: dict[str, str] = {
         occurrence bigint,                  -- n-th equal row of its file, for logs without ids
         raw_text varchar not null
     """,
-    # One row a quarantined row that was replayed.
+    # One row a quarantined row that was replayed, or whose file was read since.
     "usage_quarantine_release": """
         load_id bigint not null,            -- of the replay
         quarantine_load_id bigint not null,

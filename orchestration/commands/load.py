@@ -39,7 +39,7 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
             settings, source, paths, create_accounts=create_accounts, progress=progress
         )
     else:
-        loaded = load_landing(settings, progress=progress)
+        loaded = load_landing(settings, create_accounts=create_accounts, progress=progress)
     report = loaded.usage
     for file in report.files:
         _tell(file)
@@ -48,7 +48,7 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
     if loaded.replayed.read:
         _say(f"taken out of quarantine: {loaded.replayed.loaded} of {loaded.replayed.read} rows")
     _print(report, as_json)
-    if error := failure_of(report):
+    if error := failure_of(loaded):
         raise error
 
 
@@ -86,6 +86,7 @@ def _print(report: LoadReport, as_json: bool) -> None:
                     **counts,
                     "reasons": report.reasons,
                     "files": files,
+                    "warnings": list(report.warnings),
                     "created_accounts": list(report.created_accounts),
                 }
             )
@@ -99,6 +100,8 @@ def _tell(file: FileReport) -> None:
     name = Path(file.path).name
     if file.outcome != "loaded":
         _say(f"{name}: {file.outcome}, {file.message}")
+    for warning in file.warnings:
+        _say(f"{name}: warning: {warning}")
     for reason, count in file.reasons.items():
         if file.outcome == "loaded":
             _say(f"{name}: {count:,} × {reason}. {REASONS[reason]}")

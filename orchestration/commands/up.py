@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchestration.commands.sample import sample
-from orchestration.loading import load_landing
+from orchestration.loading import failure_of, load_landing
 from orchestration.supervisor import supervising
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
@@ -45,6 +45,8 @@ def fill(settings: Settings) -> None:
     if not _holds_files(settings) and not catalog_exists(settings, "raw"):
         return
     loaded = load_landing(settings)
+    if error := failure_of(loaded):
+        _say(str(error))
     if loaded.usage.read:
         _say(f"loaded {loaded.usage.loaded:,} events, {loaded.usage.rejected:,} rows rejected")
     from orchestration.refresh_job import run_refresh
