@@ -169,9 +169,38 @@ class Loader:
         ensure_tables(connection)
 
     def load(self, spec: SourceSpec, paths: Iterable[Path]) -> LoadReport:
-        """Load files one after the other; one that fails leaves the others to be loaded."""
+        """Load files one after the other; one that fails leaves the others to be loaded.
+
+        Where accounts are to be created, those of rows that an earlier load of the same files
+        held back are declared too; a replay then takes the rows in.
+        """
         reports = tuple(self._load_file(spec, path) for path in paths)
-        return LoadReport(reports, tuple(self._created))
+        if self._create_accounts:
+            self.declare_held(spec, [Path(report.path) for report in reports])
+        return LoadReport(reports, self.created_accounts)
+
+    @property
+    def created_accounts(self) -> tuple[str, ...]:
+        """Accounts that this loader has declared."""
+        return tuple(self._created)
+
+    def declare_held(self, spec: SourceSpec, paths: Sequence[Path]) -> None:
+        """Declare the accounts of rows held for them, of these files or others of their content."""
+        rows = self._connection.execute(
+            f"""
+            select distinct account_id from ({OPEN_QUARANTINE})
+            where source = $source and reason = 'undeclared_account' and path in (
+                select path from raw.main.load where source = $source and content_hash in (
+                    select content_hash from raw.main.load
+                    where source = $source and path in (select unnest($paths))
+                )
+            )
+            """,
+            {"source": spec.source, "paths": list(map(str, paths))},
+        ).fetchall()
+        held = {account for (account,) in rows} - set(self._accounts.declared())
+        if held:
+            self._created += sorted(self._accounts.declare(sorted(held)))
 
     def held_sources(self, reasons: Sequence[str]) -> list[str]:
         """Sources with open quarantined rows of these reasons."""
@@ -195,7 +224,7 @@ class Loader:
         ).fetchall()
         reports = (self._replay_file(spec, Path(path), reasons) for (path,) in paths)
         done = tuple(report for report in reports if report is not None)
-        return LoadReport(done, tuple(self._created))
+        return LoadReport(done, self.created_accounts)
 
     def _replay_file(
         self, spec: SourceSpec, path: Path, reasons: Sequence[str]

@@ -90,14 +90,16 @@ def load_landing(
     )
     with _loading(settings, create_accounts, progress, warm) as (loader, connection):
         files: list[FileReport] = []
-        created: tuple[str, ...] = ()
         for waiting in waiting_files(settings, connection, specs):
             if is_over():
-                return Loaded(LoadReport(tuple(files), created), problems=problems)
-            report = loader.load(specs[waiting.source], [waiting.path])
-            files += report.files
-            created = report.created_accounts
-        return Loaded(LoadReport(tuple(files), created), _replay(loader, specs), problems)
+                return Loaded(LoadReport(tuple(files)), problems=problems)
+            files += loader.load(specs[waiting.source], [waiting.path]).files
+        if create_accounts:
+            for source in specs.keys() & loader.held_sources(["undeclared_account"]):
+                folder = settings.landing_folder / source
+                loader.declare_held(specs[source], matching_files(specs[source], (folder,)).files)
+        usage = LoadReport(tuple(files), loader.created_accounts)
+        return Loaded(usage, _replay(loader, specs), problems)
 
 
 def replay(

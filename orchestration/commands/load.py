@@ -47,7 +47,8 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
         _say(f"declared with default values: {', '.join(report.created_accounts)}")
     if loaded.replayed.read:
         _say(f"taken out of quarantine: {loaded.replayed.loaded} of {loaded.replayed.read} rows")
-    _print(report, as_json)
+    replayed = {"read": loaded.replayed.read, "loaded": loaded.replayed.loaded}
+    _print(report, as_json, replayed=replayed)
     if error := failure_of(loaded):
         raise error
 
@@ -68,7 +69,7 @@ def replay(source: str | None, reasons: tuple[str, ...], as_json: bool) -> None:
     _print(replay_rows(load_settings(), source, **chosen), as_json)
 
 
-def _print(report: LoadReport, as_json: bool) -> None:
+def _print(report: LoadReport, as_json: bool, **more: object) -> None:
     counts = {
         "read": report.read,
         "loaded": report.loaded,
@@ -88,6 +89,7 @@ def _print(report: LoadReport, as_json: bool) -> None:
                     "files": files,
                     "warnings": list(report.warnings),
                     "created_accounts": list(report.created_accounts),
+                    **more,
                 }
             )
         )

@@ -118,3 +118,32 @@ def test_a_refused_file_is_read_again_once_the_spec_is_mended(home: Home) -> Non
     assert home.status()["files_waiting"] == 1
     assert home.load()[0]["reasons"] == {"undeclared_account": 1}
     assert home.status()["rejected"] == {"undeclared_account": 1}
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_accounts_created_later_let_the_rows_that_were_held_flow_in(
+    home: Home, is_named: bool
+) -> None:
+    file = home.write("meterhouse/a.ndjson", lines(event("e1"), event("e2", account_id="beta")))
+    named = ("--source", "meterhouse", file) if is_named else ()
+    assert home.load(*named)[0]["reasons"] == {"undeclared_account": 2}
+    counts, done = home.load("--create-accounts", *named)
+    assert counts["created_accounts"] == ["acme", "beta"]
+    assert counts["replayed"] == {"read": 2, "loaded": 2}
+    assert "declared with default values: acme, beta" in done.stderr
+    assert "taken out of quarantine: 2 of 2 rows" in done.stderr
+    assert home.status()["rejected"] == {}
+    assert home.load("--create-accounts", *named)[0]["created_accounts"] == []
+
+
+def test_accounts_of_a_copy_are_created_as_well(home: Home, tmp_path: Path) -> None:
+    content = lines(event())
+    home.load("--source", "meterhouse", home.write("meterhouse/a.ndjson", content))
+    other = home.write("meterhouse/other.ndjson", lines(event("e2", account_id="beta")))
+    home.load("--source", "meterhouse", other)
+    copy = tmp_path / "copy.ndjson"
+    copy.write_bytes(content)
+    counts, _ = home.load("--create-accounts", "--source", "meterhouse", copy)
+    assert counts["files"]["skipped"] == 1
+    assert counts["created_accounts"] == ["acme"]
+    assert home.status()["rejected"] == {"undeclared_account": 1}
