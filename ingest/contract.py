@@ -255,6 +255,10 @@ def _reason(spec: SourceSpec, clock: Clock) -> str:
     def shown(name: str) -> str:
         return f"'{name} = ' || left({name}, 200)"
 
+    def is_negative(name: str) -> str:
+        """Whether a number is below zero, also where it would be rounded to zero."""
+        return f"contains({name}, '-') and try_cast({name} as double) < 0"
+
     def is_mapped(name: str) -> bool:
         return name in spec.fields or name in spec.defaults
 
@@ -280,13 +284,13 @@ def _reason(spec: SourceSpec, clock: Clock) -> str:
         finite = f"coalesce(isfinite({double}), false)"
         cases += [
             (f"{broken} and not {finite}", struct("invalid_number", shown(name))),
-            (f"n_{name} < 0 or {broken} and {double} < 0", struct("negative_number", shown(name))),
+            (is_negative(name), struct("negative_number", shown(name))),
             (broken, struct("number_out_of_range", shown(name))),
         ]
     for name in filter(is_mapped, (*_TOKEN_FIELDS, "revision")):
         cases += [
             (f"{name} is not null and n_{name} is null", struct("invalid_number", shown(name))),
-            (f"n_{name} < 0", struct("negative_number", shown(name))),
+            (is_negative(name), struct("negative_number", shown(name))),
             (f"n_{name} > {MAX_COUNT}", struct("number_out_of_range", shown(name))),
         ]
     if is_mapped("withdrawn"):
