@@ -28,7 +28,7 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
     """Load files or folders of a source, or all that waits in the landing folder.
 
     Prints rows read, loaded, duplicate and rejected; the last can be seen with
-    `meterhouse status`, and each rejected row is kept with its reason.
+    `meterhouse quarantine list`, as each rejected row is kept with its reason.
     """
     settings = load_settings()
     if bool(source) != bool(paths):

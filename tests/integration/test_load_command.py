@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestration.commands.load import load
-from orchestration.commands.status import status
+from orchestration.commands.quarantine import quarantine
+from orchestration.commands.status import doctor, status
 from tests.integration.loading_lab import event, lines
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
@@ -45,6 +46,10 @@ class Home:
         commands = click.Group(commands=[load])
         done = CliRunner().invoke(commands, ["load", "--json", *map(str, arguments)])
         return json.loads(done.stdout), done
+
+    def quarantine(self, *arguments: str) -> Result:
+        """How ``quarantine`` ended."""
+        return CliRunner().invoke(click.Group(commands=[quarantine]), ["quarantine", *arguments])
 
     def status(self) -> dict[str, Any]:
         """What ``status --json`` says."""
@@ -147,3 +152,31 @@ def test_accounts_of_a_copy_are_created_as_well(home: Home, tmp_path: Path) -> N
     assert counts["files"]["skipped"] == 1
     assert counts["created_accounts"] == ["acme"]
     assert home.status()["rejected"] == {"undeclared_account": 1}
+
+
+def test_held_rows_are_listed_and_dismissed_for_a_noted_reason(home: Home) -> None:
+    assert home.quarantine("list", "--json").stdout == "[]\n"
+    rows = (event("e1", credits=-1), event("e2", credits=-2), event("e3"))
+    file = home.write("meterhouse/a.ndjson", lines(*rows))
+    home.load()
+    listed = json.loads(home.quarantine("list", "--json", "--reason", "negative_number").stdout)
+    assert listed == [
+        {
+            "source": "meterhouse",
+            "path": str(file),
+            "reason": "negative_number",
+            "rows": 2,
+            "first_line": 1,
+            "example": "credits = -1",
+        }
+    ]
+    chosen = ("--reason", "negative_number", "--note", "a test run")
+    assert home.quarantine("dismiss", "--source", "other", *chosen).stderr == "dismissed 0 rows\n"
+    assert home.quarantine("dismiss", "--reason", "negative_number").exit_code == 2
+    assert home.quarantine("dismiss", *chosen).stderr == "dismissed 2 rows\n"
+    assert home.status()["rejected"] == {"undeclared_account": 1}
+    assert "negative_number" not in home.quarantine("list").stdout
+    assert home.load("--create-accounts")[0]["replayed"] == {"read": 1, "loaded": 1}
+    audit = CliRunner().invoke(click.Group(commands=[doctor]), ["doctor", "--json"])
+    (found,) = [each for each in json.loads(audit.stdout) if each["name"] == "load_audit"]
+    assert found["verdict"] == "ok"
