@@ -86,7 +86,7 @@ def load_landing(
     problems = tuple(
         f"{spec.message}\nthe files in {settings.landing_folder / spec.source} wait for it"
         for spec in specs.broken
-        if (settings.landing_folder / spec.source).is_dir()
+        if any(file.is_file() for file in (settings.landing_folder / spec.source).rglob("*"))
     )
     with _loading(settings, create_accounts, progress, warm) as (loader, connection):
         files: list[FileReport] = []

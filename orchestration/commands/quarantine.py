@@ -4,8 +4,6 @@ import json
 from contextlib import closing
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ingest.contract import REASONS
 from ingest.quarantine import HeldRows, dismiss, held_rows
@@ -33,9 +31,10 @@ def list_(source: str | None, reasons: tuple[str, ...], as_json: bool) -> None:
         found = held_rows(connection, source, reasons)
     if as_json:
         click.echo(json.dumps([held.as_dict() for held in found], indent=2))
-    elif found:
-        Console(markup=False, emoji=False).print(held_table(found))
-    else:
+        return
+    for held in found:
+        click.echo(held_line(held))
+    if not found:
         click.echo("no row is held", err=True)
 
 
@@ -65,17 +64,9 @@ def dismiss_(source: str | None, reasons: tuple[str, ...], note: str) -> None:
     click.echo(f"dismissed {count:,} {'row' if count == 1 else 'rows'}", err=True)
 
 
-def held_table(found: list[HeldRows]) -> Table:
-    """Held rows for people."""
-    table = Table("source", "reason", "file", "first line", "of it")
-    table.add_column("rows", justify="right")
-    for held in found:
-        table.add_row(
-            held.source,
-            held.reason,
-            held.path,
-            str(held.first_line),
-            held.example,
-            f"{held.rows:,}",
-        )
-    return table
+def held_line(held: HeldRows) -> str:
+    """Held rows of a file for people."""
+    return (
+        f"{held.rows:,} × {held.reason}, {held.source}: {held.path},"
+        f" line {held.first_line}: {held.example}"
+    )

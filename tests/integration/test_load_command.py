@@ -170,6 +170,8 @@ def test_held_rows_are_listed_and_dismissed_for_a_noted_reason(home: Home) -> No
             "example": "credits = -1",
         }
     ]
+    told = home.quarantine("list").stdout.splitlines()
+    assert told[0] == f"2 × negative_number, meterhouse: {file}, line 1: credits = -1"
     chosen = ("--reason", "negative_number", "--note", "a test run")
     assert home.quarantine("dismiss", "--source", "other", *chosen).stderr == "dismissed 0 rows\n"
     assert home.quarantine("dismiss", "--reason", "negative_number").exit_code == 2
