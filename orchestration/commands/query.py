@@ -12,16 +12,13 @@ from typing import Any
 
 import click
 import duckdb
-from rich.console import Console
 from rich.table import Table
 
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.lake import seal
 from warehouse.publication import reading_published
 from warehouse.settings import load_settings
-
-UNBOUNDED = 100_000
-"""Characters that a line of a table may take: no value is cut."""
 
 _EXPLAIN = re.compile(
     r"^(\s|--[^\n]*\n|/\*.*?\*/)*explain(\s+analyze)?(\s*\([^)]*\))?", re.IGNORECASE | re.DOTALL
@@ -65,7 +62,7 @@ def sql(query: str, output: str) -> None:
         table = Table(*columns)
         for row in rows:
             table.add_row(*(as_text(value) for value in row))
-        Console(width=UNBOUNDED).print(table)
+        print_table(table)
 
 
 def one_question(query: str) -> duckdb.Statement:
