@@ -15,7 +15,7 @@ TABLES: dict[str, str] = {
     # One row a file (or replay, or sync of another kind): the audit of a batch.
     "load": """
         load_id bigint not null,
-        kind varchar not null,              -- file | replay | operations | prices
+        kind varchar not null,              -- file | replay | dismissal | operations | prices
         source varchar not null,
         path varchar not null,
         content_hash varchar not null,      -- sha256 of the bytes that were read
@@ -28,6 +28,12 @@ TABLES: dict[str, str] = {
         started_at timestamp not null,
         finished_at timestamp not null,
         modified_at timestamp               -- of the file when it was read
+    """,
+    # One row a column that the spec reads and no row of a JSON log had.
+    "absent_column": """
+        load_id bigint not null,
+        column_name varchar not null,
+        detail varchar not null             -- the same for people
     """,
     # One row an accepted revision of a usage event.
     "usage_event": """
@@ -79,9 +85,9 @@ TABLES: dict[str, str] = {
         occurrence bigint,                  -- n-th equal row of its file, for logs without ids
         raw_text varchar not null
     """,
-    # One row a quarantined row that was replayed.
+    # One row a quarantined row that was replayed, dismissed, or whose file was read since.
     "usage_quarantine_release": """
-        load_id bigint not null,            -- of the replay
+        load_id bigint not null,            -- of the replay, dismissal or file
         quarantine_load_id bigint not null,
         quarantine_line_number bigint not null
     """,

@@ -9,6 +9,7 @@ from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
+from orchestration.commands.quarantine import quarantine
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
 from orchestration.commands.refresh import refresh
@@ -33,6 +34,7 @@ for command in (
     doctor,
     export,
     load,
+    quarantine,
     rates,
     refresh,
     replay,

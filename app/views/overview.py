@@ -40,6 +40,7 @@ from app.queries.overview import (
     MonthTotals,
     Overview,
     Pending,
+    known_credits,
     months_of,
     next_month,
     previous_month,
@@ -208,6 +209,7 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
     """The month in one figure and how it got there; four smaller figures beside it."""
     name = formats.month_name(view.month)
     before = formats.month_name(previous_month(view.month))
+    measure = _measure(view)
     left, right = row("totals", 1.75, 1)
     with left, card("used"):
         number, pace = st.columns([1, 1.5], gap="medium", vertical_alignment="center")
@@ -215,7 +217,7 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
             write(
                 stat(
                     f"Credits used in {name}",
-                    formats.credits(totals.credits),
+                    formats.credits(known_credits(totals)),
                     *_compared(view, totals, before),
                     is_big=True,
                     href=_behind(view),
@@ -226,13 +228,14 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 view.days,
                 view.month,
                 totals.days_in_month,
-                None if totals.is_complete else totals.projected_credits,
+                totals.projected_credits if _has_run_rate(view, totals) else None,
+                measure,
             )
-            write(_pace_key(totals, name, before))
+            write(_pace_key(view, totals, name, before))
             st.altair_chart(
-                charts.pace_chart(rows, _palette()),
+                charts.pace_chart(rows, _palette(), measure),
                 key="pace",
-                alt=f"Credits summed over the days of {name}",
+                alt=f"{measure.title} summed over the days of {name}",
             )
     with right:
         _tiles(view, totals, name)
@@ -241,6 +244,8 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
 def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     """How the month stands beside the same days of the month before, and all of it."""
     previous, to_date = totals.previous_credits, totals.previous_credits_to_date
+    if known_credits(totals) is None:
+        return [f"No rate yet for {formats.plural(totals.unrated_events, 'operation')}"]
     if previous is None:
         return [f"No usage in {before} to compare with"]
     base = previous if totals.is_complete else to_date
@@ -259,14 +264,26 @@ def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     return [*lines, tag("div", link(href, whole), class_="mh-foot")]
 
 
-def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
+def _measure(view: Overview) -> charts.Measure:
+    """What the charts draw: credits, or operations where there are none."""
+    return charts.CREDITS if view.is_in_credits else charts.OPERATIONS
+
+
+def _has_run_rate(view: Overview, totals: MonthTotals) -> bool:
+    return view.is_in_credits and not totals.is_complete
+
+
+def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Html:
     return tag(
         "div",
+        None if view.is_in_credits else tag("span", "operations"),
         tag("span", name, class_="mh-key mh-key-accent"),
         tag("span", before, class_="mh-key mh-key-usual")
         if totals.previous_credits is not None
         else None,
-        None if totals.is_complete else tag("span", "run rate", class_="mh-key mh-key-dots"),
+        tag("span", "run rate", class_="mh-key mh-key-dots")
+        if _has_run_rate(view, totals)
+        else None,
         class_="mh-keys",
     )
 
@@ -299,11 +316,12 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
 
 def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
     rate = totals.credits / totals.elapsed_days if totals.elapsed_days else None
+    is_known = known_credits(totals) is not None
     return Tile(
         "projected",
         "Projected total",
-        formats.credits(totals.projected_credits),
-        f"at {formats.credits(rate)} a day",
+        formats.credits(totals.projected_credits if is_known else None),
+        f"at {formats.credits(rate)} a day" if is_known else "no rate yet",
         href,
         f"A first projection of {name} by run rate: credits so far ÷ days elapsed × days in "
         "the month. It knows neither weekdays nor trend.",
@@ -311,10 +329,11 @@ def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
 
 
 def _average(totals: MonthTotals, href: str) -> Tile:
+    credits = known_credits(totals)
     return Tile(
         "average",
         "Credits a day",
-        formats.credits(totals.credits / totals.days_in_month),
+        formats.credits(None if credits is None else credits / totals.days_in_month),
         f"over {totals.days_in_month} days, complete",
         href,
     )
@@ -365,14 +384,17 @@ def _rate(part: int, whole: int) -> str:
 
 
 def _trend(view: Overview, partial: date | None) -> None:
-    rows = charts.trend_rows(view.days, view.month, partial)
+    measure = _measure(view)
+    rows = charts.trend_rows(view.days, view.month, partial, measure)
     spikes = [row for row in rows if row["mark"]]
-    has_spikes = any(row["credits"] > row["base"] for row in rows)
+    has_spikes = any(row["value"] > row["base"] for row in rows)
     with card("trend"):
         write(
             heading(
-                "Credits a day",
-                tag("span", "usual for the weekday", class_="mh-key mh-key-usual"),
+                f"{measure.title} a day",
+                tag("span", "usual for the weekday", class_="mh-key mh-key-usual")
+                if view.is_in_credits
+                else None,
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
                 if has_spikes
                 else None,
@@ -380,10 +402,10 @@ def _trend(view: Overview, partial: date | None) -> None:
             )
         )
         state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette()),
+            charts.trend_chart(rows, view.month, _palette(), measure),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
-            alt=f"Credits a day, {formats.plural(len(spikes), 'spike')} marked",
+            alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",
         )
         if spikes:
             write(_spikes(view, spikes))
@@ -411,7 +433,7 @@ def _spikes(view: Overview, spikes: list[dict[str, Any]]) -> Html:
                     view.account.account_id, _of_day(view, date.fromisoformat(spike["day"]))
                 ),
                 f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip(),
-                label=f"Usage of {spike['date']}, {spike['credits_text']} credits",
+                label=f"Usage of {spike['date']}, {spike['value_text']} credits",
             )
             for spike in spikes[-8:]
         ),
@@ -420,7 +442,7 @@ def _spikes(view: Overview, spikes: list[dict[str, Any]]) -> Html:
 
 
 def _categories(view: Overview, totals: MonthTotals) -> None:
-    in_credits = totals.credits > 0
+    in_credits = view.is_in_credits
     with card("categories"):
         write(
             heading("By category", "share · credits" if in_credits else "operations"),
@@ -429,11 +451,11 @@ def _categories(view: Overview, totals: MonthTotals) -> None:
                     Bar(
                         use.label,
                         use.share if in_credits else Decimal(use.events),
-                        f"{formats.share(use.share)} · {formats.credits(use.credits)}"
+                        f"{formats.share(use.share)} · {formats.credits(known_credits(use))}"
                         if in_credits
                         else formats.number(use.events),
                         theme.category_colour(use.category),
-                        f"{use.label}: {formats.credits(use.credits)} credits, "
+                        f"{use.label}: {formats.credits(known_credits(use))} credits, "
                         f"{formats.plural(use.events, 'operation')}",
                         _behind(view, categories=(use.category,)),
                     )
@@ -461,7 +483,7 @@ def _models(view: Overview) -> None:
 
 
 def _model_row(use: ModelUse, view: Overview) -> list[Child]:
-    top = max(model.share for model in view.models)
+    top, share = max(_share(view, model) for model in view.models), _share(view, use)
     name = "No model" if use.model == NO_MODEL else use.model_name or use.model
     detail = " · ".join(
         text
@@ -487,9 +509,9 @@ def _model_row(use: ModelUse, view: Overview) -> list[Child]:
         cost = formats.DASH
     return [
         named(name, detail, use.model, _behind(view, models=(use.model,))),
-        formats.credits(use.credits),
-        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
-        formats.credits(use.credits_per_mtok),
+        formats.credits(known_credits(use)),
+        join([meter(share, top), tag("span", formats.share(share), class_="mh-detail")]),
+        formats.credits(None if known_credits(use) is None else use.credits_per_mtok),
         cost,
     ]
 
@@ -522,7 +544,7 @@ def _agents(view: Overview) -> None:
 
 
 def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
-    top = max(agent.share for agent in view.agents)
+    top, share = max(_share(view, agent) for agent in view.agents), _share(view, use)
     failed = f" · {formats.number(use.failed_events)} failed" if use.failed_events else ""
     return [
         named(
@@ -530,10 +552,19 @@ def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
             f"{formats.plural(use.events, 'operation')}{failed}",
             href=_behind(view, agents=(use.agent_id,)),
         ),
-        formats.credits(use.credits),
-        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
-        sparkline(view.sparklines.get(use.agent_id, ()), "Credits a day over 30 days"),
+        formats.credits(known_credits(use)),
+        join([meter(share, top), tag("span", formats.share(share), class_="mh-detail")]),
+        sparkline(
+            view.sparklines.get(use.agent_id, ()), f"{_measure(view).title} a day over 30 days"
+        ),
     ]
+
+
+def _share(view: Overview, use: ModelUse | AgentUse) -> Decimal:
+    """Its part of the month's credits, of its operations where there are no credits."""
+    if view.is_in_credits or view.totals is None:
+        return use.share
+    return Decimal(use.events) / view.totals.events
 
 
 def _running_day(view: Overview, fresh: Freshness) -> date | None:

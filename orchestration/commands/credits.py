@@ -8,7 +8,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing import validation
@@ -25,6 +24,7 @@ from billing.reversals import refund_lot
 from billing.settling import Settled, settle_pending
 from billing.store import Store, open_store
 from billing.usage_sums import LakeUsage, open_lake
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -213,7 +213,7 @@ def lots_(account_id: str, as_json: bool) -> None:
             f"{ends:%Y-%m-%d}" if ends else "",
             lot.reason,
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("balance")
@@ -281,7 +281,7 @@ def ledger(account_id: str, first: str | None, until: str | None, as_json: bool)
             plain(Decimal(entry["credits"])),
             plain(Decimal(entry["amount_minor"])),
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("purchases")
@@ -310,7 +310,7 @@ def purchases_(account_id: str, as_json: bool) -> None:
             f"{bought.recorded_at:%Y-%m-%d %H:%M}",
             bought.gateway,
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("settle")
@@ -417,7 +417,7 @@ def list_packages(currency: str | None, as_json: bool) -> None:
             plain(offer.bonus_credits),
             shown(offer.price_minor, offer.currency),
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @packages.command("withdraw")

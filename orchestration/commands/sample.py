@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import add_account, declared_account_ids
@@ -15,6 +14,7 @@ from billing.rates import add_sample_rates
 from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings, load_settings
 
@@ -79,7 +79,7 @@ def sample(
     if as_json:
         click.echo(json.dumps(manifest.as_json(), indent=2, ensure_ascii=False))
     else:
-        Console(markup=False, emoji=False).print(manifest_table(manifest))
+        print_table(manifest_table(manifest))
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:

@@ -156,7 +156,7 @@ def test_the_same_reference_grants_once_and_another_grant_under_it_is_refused(st
     assert (first.is_new, again.is_new) == (True, False)
     assert again.lot == first.lot
     assert list_lots(store, "acme") == [first.lot]
-    with pytest.raises(MeterhouseError, match="whose credits is 12.5"):
+    with pytest.raises(MeterhouseError, match="whose credits is 12.5 and not 13$"):
         grant(store, "acme", "13", reason="welcome", reference="w")
     with pytest.raises(MeterhouseError, match="are Meterhouse's own"):
         grant(store, "acme", "13", reason="welcome", reference="purchase:x:credits")
@@ -176,7 +176,8 @@ def test_a_grant_may_begin_in_the_past_and_says_what_that_means(store: Store) ->
     [
         ({"credits": "0"}, "above 0"),
         ({"credits": "-5"}, "above 0"),
-        ({"credits": "NaN"}, "below 1,000,000,000,000"),
+        ({"credits": "NaN"}, "is no number"),
+        ({"credits": "1e12"}, "below 1,000,000,000,000"),
         ({"credits": "0.0000000001"}, "at most 9 decimals"),
         ({"credits": "much"}, "is no number"),
         ({"account_id": "nobody"}, "no account nobody"),

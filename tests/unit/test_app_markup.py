@@ -88,7 +88,7 @@ def _day(number: int, credits: str, *, is_spike: bool = False, month: int = 11) 
 
 def test_a_spike_is_split_at_what_is_usual_at_most_and_says_how_many_times():
     (row,) = charts.trend_rows([_day(6, "27", is_spike=True)], date(2026, 11, 1), None)
-    assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "▲ 2.7×")
+    assert (row["base"], row["value"], row["mark"]) == (15.0, 27.0, "▲ 2.7×")
 
 
 def test_days_of_the_month_before_and_the_running_day_are_told_apart():
@@ -96,7 +96,7 @@ def test_days_of_the_month_before_and_the_running_day_are_told_apart():
         [_day(31, "9", month=10), _day(1, "9"), _day(2, "4")], date(2026, 11, 1), date(2026, 11, 2)
     )
     assert [row["kind"] for row in rows] == ["before", "month", "partial"]
-    assert rows[-1]["credits_text"] == "4.00 so far"
+    assert rows[-1]["value_text"] == "4.00 so far"
 
 
 def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
@@ -108,7 +108,7 @@ def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
 
 def test_a_spike_of_the_month_before_is_split_but_not_marked():
     (row,) = charts.trend_rows([_day(26, "27", is_spike=True, month=10)], date(2026, 11, 1), None)
-    assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "")
+    assert (row["base"], row["value"], row["mark"]) == (15.0, 27.0, "")
 
 
 def test_the_trends_axis_is_the_whole_month_however_few_days_were_used():
@@ -129,6 +129,21 @@ def test_the_pace_sums_each_month_and_runs_on_to_the_projection():
         ("projected", 2, 5.0),
         ("projected", 30, 75.0),
     ]
+
+
+def test_a_month_without_credits_is_drawn_in_operations():
+    month = date(2026, 11, 1)
+    days = [_day(6, "0", is_spike=True), _day(7, "0")]
+    trend = charts.trend_rows(days, month, None, charts.OPERATIONS)
+    assert [(row["value"], row["value_text"], row["usual"], row["mark"]) for row in trend] == [
+        (10.0, "10", None, ""),
+        (10.0, "10", None, ""),
+    ]
+    drawn = charts.trend_chart(trend, month, theme.LIGHT, charts.OPERATIONS).to_dict()
+    assert "Operations" in {tip["title"] for tip in drawn["layer"][0]["encoding"]["tooltip"]}
+    assert "Credits" not in str(drawn["layer"])
+    pace = charts.pace_rows(days, month, 30, None, charts.OPERATIONS)
+    assert [(row["total"], row["total_text"]) for row in pace] == [(10.0, "10"), (20.0, "20")]
 
 
 def test_a_complete_month_has_no_projection():

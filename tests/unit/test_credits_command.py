@@ -54,6 +54,14 @@ def test_the_same_reference_grants_once() -> None:
     assert len(read("lots", "acme")) == 1
 
 
+def test_a_table_is_not_cut_where_it_is_piped() -> None:
+    run("grant", "acme", "123456789.123456789", "--reason", "a long reason " * 8)
+    printed = run("lots", "acme").stdout
+    assert "123,456,789.123456789" in printed
+    assert "promotional" in printed
+    assert ("a long reason " * 8).strip() in printed
+
+
 def test_a_back_dated_grant_says_what_it_means() -> None:
     made = run("grant", "acme", "1", "--reason", "r", "--effective", "2026-01-01")
     assert (made.exit_code, made.stdout) == (0, "")
