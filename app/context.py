@@ -18,7 +18,7 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
-from app.queries.insights_projection import Projection, gather_projection
+from app.queries.insights_projection import Outlook, gather_outlook
 from app.queries.overview import (
     Freshness,
     Overview,
@@ -189,9 +189,9 @@ def credit_ledger(gate: Gate, account_id: str, chosen: LedgerFilter, page: int) 
     return _credit_ledger(_key(gate), account_id, chosen, page, gate)
 
 
-def projection(gate: Gate, account_id: str) -> Projection | None:
-    """What the account's month is heading for."""
-    return _projection(_key(gate), account_id, gate)
+def outlook(gate: Gate, account_id: str) -> Outlook:
+    """What the account's month is heading for, and how past projections fared."""
+    return _outlook(_key(gate), account_id, gate)
 
 
 def _key(gate: Gate) -> tuple[str, Publication | None]:
@@ -244,10 +244,8 @@ def _credit_ledger(
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _projection(
-    key: tuple[str, Publication | None], account_id: str, _gate: Gate
-) -> Projection | None:
-    return gather_projection(_gate.enter(account_id))
+def _outlook(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> Outlook:
+    return gather_outlook(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)

@@ -73,12 +73,12 @@ select 1, i, 'bench', 'e' || i, 0, false, hash('bench', 'e' || i),
     ['llm', 'sql', 'text', 'document', 'image'][agent % 5 + 1],
     ['gpt-4o', 'gpt-5-mini', 'claude-sonnet-4-5', 'gemini-2.5-pro'][agent % 4 + 1],
     cast(day as timestamp) + interval 12 hour, day, 1200,
-    cast((0.5 + hash(account, agent) % 1000 / 1000.0) * (case when isodow(day) >= 6 then 4 else 10 end)
-        * (0.7 + hash(i, 'credits') % 600 / 1000.0) as decimal(18, 9)),
+    cast((0.5 + hash(account, agent) % 1000 / 1000.0) * (0.7 + hash(i, 'credits') % 600 / 1000.0)
+        * (case when isodow(day) >= 6 then 4 else 10 end) as decimal(18, 9)),
     900, 0, 0, 120, 'ok', null, null, null
 from (
     select
-        ($first_number + n // ($accounts * $agents)) * $accounts * $agents + n % ($accounts * $agents) as i,
+        $first_number * $accounts * $agents + n as i,
         n // $agents % $accounts as account,
         n % $agents as agent,
         $first + cast(n // ($accounts * $agents) as integer) as day
@@ -238,9 +238,7 @@ def measure_accuracy(
     return found
 
 
-def contest(
-    series: Series, elapsed: int, chosen: Sequence[tuple[str, date]]
-) -> dict[str, float]:
+def contest(series: Series, elapsed: int, chosen: Sequence[tuple[str, date]]) -> dict[str, float]:
     """Mean error of AutoTheta and AutoETS (season of 7 days) on the same months."""
     os.environ.setdefault("NIXTLA_ID_AS_COL", "1")
     import pandas as pd
