@@ -129,7 +129,7 @@ account_spreads as (
         on
             accounts.account_id = replayed.account_id
             and replayed.purpose = 'ahead'
-    where accounts.account_id in (select account_id from held_lots)
+    where accounts.account_id in (select held_lots.account_id from held_lots)
     group by
         accounts.account_id,
         accounts.history_days
@@ -185,7 +185,7 @@ days as (
             accounts.account_id = projected_days.account_id
             and projected_days.scope = 'account'
             and dates.date_day = projected_days.usage_date
-    where accounts.account_id in (select account_id from held_lots)
+    where accounts.account_id in (select held_lots.account_id from held_lots)
 
 ),
 
