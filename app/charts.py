@@ -137,12 +137,12 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
             range=[colours.faded, colours.accent, colours.accent, colours.accent],
         ),
     )
-    opacity = alt.Opacity(
-        "kind:N",
-        legend=None,
-        scale=alt.Scale(
-            domain=["before", "month", "partial", "expected"], range=[1.0, 1.0, 0.5, 0.16]
-        ),
+    opacity = (
+        alt.when("datum.kind == 'partial'")
+        .then(alt.value(0.5))
+        .when("datum.kind == 'expected'")
+        .then(alt.value(0.16))
+        .otherwise(alt.value(1.0))
     )
     base = alt.Chart(source).encode(x=x)
     bars = (

@@ -36,7 +36,7 @@ NO_MODEL = "(none)"
 def draw(gate: Gate, account: Account, view: InsightsView) -> None:
     """Draw what the account's month is heading for, and how far that can be trusted."""
     outlook = context.outlook(gate, account.account_id)
-    left, right = row("projection", 1, 1.15)
+    left, right = row("projection", 1.15, 1)
     with left, card("projection"):
         _projection(outlook, view, context.names(gate))
     with right, card("backtest"):
@@ -100,7 +100,6 @@ def _projection(outlook: Outlook, view: InsightsView, names: Names) -> None:
     )
     columns = [
         Column(PARTS[view.part]),
-        Column("So far", True, True),
         Column("Projected", True),
         Column("80 % range", True, help="Of a part by itself: the ranges do not add up"),
         Column("Provider cost", True, True, "Expected for the whole month, US dollars"),
@@ -121,8 +120,7 @@ def _part_row(part: Projection, names: Names) -> list[Child]:
     )
     return [
         named(formats.clip(name, 60), detail, part.part),
-        formats.credits(part.credits),
-        formats.credits(part.projected_credits),
+        figure(formats.credits(part.projected_credits), f"{formats.credits(part.credits)} so far"),
         _range(part),
         formats.usd(part.projected_cost_usd),
     ]
@@ -207,8 +205,13 @@ def _backtest(outlook: Outlook, view: InsightsView) -> None:
                 Column("Projected after"),
                 Column("Months", True, True),
                 Column("Off by", True, help="Mean distance from the month's total"),
-                Column("Run rate off by", True, help="Credits so far ÷ days × days of the month"),
-                Column("Inside the range", True, help="80 % of months should be"),
+                Column(
+                    "Run rate",
+                    True,
+                    True,
+                    "How far off credits so far ÷ days × days of the month was",
+                ),
+                Column("In range", True, help="80 % of months should be"),
             ],
             [
                 [

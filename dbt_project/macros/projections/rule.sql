@@ -1,15 +1,19 @@
 {# The rule by which usage is projected; docs/decisions/projection.md has the measurements. #}
 
 {#
-    The level of a weekday: what is expected of such a day. The mean of two medians, of its last
-    weeks and of more of them, so that one giant day moves it little and a new level shows soon.
-    A weekday that is idle more often than not has its mean.
+    The level of a weekday: what is expected of such a day. The mean of a median, of its last weeks,
+    and of the mean of more of them without the highest and the lowest, so that one giant day moves
+    it little and a new level shows soon. A weekday that is idle at least every second time has its
+    mean. `total`, `highest`, `lowest`, `idle_days` and `days` are those of the longer span.
 #}
-{% macro projected_level(recent_median, median, mean) -%}
+{% macro projected_level(recent_median, total, highest, lowest, idle_days, days) -%}
     cast(
         case
-            when {{ median }} > 0 then 0.5 * ({{ recent_median }} + {{ median }})
-            else {{ mean }}
+            when 2 * {{ idle_days }} >= {{ days }} or {{ days }} < 3
+                then cast({{ total }} as double) / {{ days }}
+            else
+                0.5 * cast({{ recent_median }} as double)
+                + 0.5 * cast({{ total }} - {{ highest }} - {{ lowest }} as double) / ({{ days }} - 2)
         end
         as decimal(38, 9)
     )

@@ -50,16 +50,31 @@ weekdays as (
             'partition by account_id, iso_weekday order by usage_date rows between '
             ~ (var('projection_recent_weeks') | int - 1) ~ ' preceding and current row'
         ) }} as recent_median,
-        {{ median_over(
-            'cast(credits as double)',
-            'partition by account_id, iso_weekday order by usage_date rows between '
-            ~ (var('projection_weeks') | int - 1) ~ ' preceding and current row'
-        ) }} as median,
-        avg(cast(credits as double)) over (
+        sum(credits) over (
             partition by account_id, iso_weekday
             order by usage_date
             rows between {{ var('projection_weeks') | int - 1 }} preceding and current row
-        ) as mean
+        ) as total,
+        max(credits) over (
+            partition by account_id, iso_weekday
+            order by usage_date
+            rows between {{ var('projection_weeks') | int - 1 }} preceding and current row
+        ) as highest,
+        min(credits) over (
+            partition by account_id, iso_weekday
+            order by usage_date
+            rows between {{ var('projection_weeks') | int - 1 }} preceding and current row
+        ) as lowest,
+        sum(case when credits = 0 then 1 else 0 end) over (
+            partition by account_id, iso_weekday
+            order by usage_date
+            rows between {{ var('projection_weeks') | int - 1 }} preceding and current row
+        ) as idle_days,
+        count(*) over (
+            partition by account_id, iso_weekday
+            order by usage_date
+            rows between {{ var('projection_weeks') | int - 1 }} preceding and current row
+        ) as days
     from days
 
 ),
@@ -71,7 +86,7 @@ levelled as (
         usage_date,
         day_number,
         cast(credits as decimal(38, 9)) as credits,
-        {{ projected_level('recent_median', 'median', 'mean') }} as level_credits
+        {{ projected_level('recent_median', 'total', 'highest', 'lowest', 'idle_days', 'days') }} as level_credits
     from weekdays
 
 ),

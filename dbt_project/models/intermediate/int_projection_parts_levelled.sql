@@ -129,7 +129,7 @@ days as (
         parts.part,
         dates.iso_weekday,
         {{ days_between('dates.date_day', 'parts.today') }} as days_ago,
-        cast(coalesce(part_days.credits, 0) as double) as credits
+        coalesce(part_days.credits, 0) as credits
     from parts
     inner join dates
         on
@@ -145,7 +145,7 @@ days as (
 
 ),
 
-medians as (
+spans as (
 
     select
         account_id,
@@ -153,10 +153,13 @@ medians as (
         part,
         iso_weekday,
         percentile_cont(0.5) within group (
-            order by case when days_ago <= {{ 7 * var('projection_recent_weeks') | int }} then credits end
+            order by case when days_ago <= {{ 7 * var('projection_recent_weeks') | int }} then cast(credits as double) end
         ) as recent_median,
-        percentile_cont(0.5) within group (order by credits) as median,
-        avg(credits) as mean
+        sum(credits) as total,
+        max(credits) as highest,
+        min(credits) as lowest,
+        sum(case when credits = 0 then 1 else 0 end) as idle_days,
+        count(*) as days
     from days
     group by
         account_id,
@@ -173,8 +176,8 @@ levels as (
         scope,
         part,
         iso_weekday,
-        {{ projected_level('recent_median', 'median', 'mean') }} as level_credits
-    from medians
+        {{ projected_level('recent_median', 'total', 'highest', 'lowest', 'idle_days', 'days') }} as level_credits
+    from spans
 
 ),
 
@@ -186,8 +189,8 @@ deviations as (
         days.account_id,
         days.scope,
         days.part,
-        avg(days.credits) as mean_credits,
-        sum(abs(days.credits - cast(levels.level_credits as double))) / greatest(count(*) - 7, 1)
+        avg(cast(days.credits as double)) as mean_credits,
+        cast(sum(abs(days.credits - levels.level_credits)) as double) / greatest(count(*) - 7, 1)
             as deviation_credits
     from days
     inner join levels
