@@ -153,7 +153,11 @@ spans as (
         part,
         iso_weekday,
         percentile_cont(0.5) within group (
-            order by case when days_ago <= {{ 7 * var('projection_recent_weeks') | int }} then cast(credits as double) end
+            order by
+                case
+                    when days_ago <= {{ 7 * var('projection_recent_weeks') | int }}
+                        then cast(credits as double)
+                end
         ) as recent_median,
         sum(credits) as total,
         max(credits) as highest,

@@ -1,6 +1,8 @@
 -- Grain: one row an account, a part of it and a day from today to the end of the month: what is still
 -- expected.
 
+-- depends_on: {{ ref('int_projection_accounts_touched') }}
+
 {{
     config(
         materialized='incremental',

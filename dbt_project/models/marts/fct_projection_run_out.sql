@@ -54,7 +54,8 @@ dates as (
 
 ),
 
--- A lot holds from the day on which it begins to the one before it ends; both counted from today.
+-- A lot holds from the day on which it begins to the one before it ends. Days are segments of the
+-- burn-down, today being the first in which lots can begin: segment 1.
 open_lots as (
 
     select
@@ -69,7 +70,7 @@ open_lots as (
                 'accounts.today',
                 'cast(' ~ utc_to_local('lots.effective_at', "coalesce(terms.time_zone, 'UTC')") ~ ' as date)'
             ) }}, 0
-        ) as begin_segment,
+        ) + 1 as begin_segment,
         case
             when lots.expires_at is not null
                 then greatest(
@@ -77,7 +78,7 @@ open_lots as (
                         'accounts.today',
                         'cast(' ~ utc_to_local('lots.expires_at', "coalesce(terms.time_zone, 'UTC')") ~ ' as date)'
                     ) }}, 0
-                )
+                ) + 1
         end as end_segment
     from lots
     inner join accounts
@@ -98,11 +99,11 @@ held_lots as (
         burn_rank,
         credits,
         begin_segment,
-        case when end_segment <= 365 then greatest(end_segment, begin_segment) end as end_segment
+        case when end_segment <= 366 then greatest(end_segment, begin_segment) end as end_segment
     from open_lots
     where
         credits > 0
-        and begin_segment <= 365
+        and begin_segment <= 366
 
 ),
 
@@ -168,7 +169,7 @@ days as (
     select
         accounts.account_id,
         dates.date_day,
-        cast({{ days_between('accounts.today', 'dates.date_day') }} as integer) as segment,
+        cast({{ days_between('accounts.today', 'dates.date_day') }} as integer) + 1 as segment,
         coalesce(projected_days.expected_credits, levels.level_credits) as credits
     from accounts
     inner join levels
@@ -203,6 +204,17 @@ segments as (
     from days
     inner join scenarios
         on days.account_id = scenarios.account_id
+
+    union all
+
+    select
+        scenario || ' ' || account_id as account_id,
+        account_id as burning_account_id,
+        scenario,
+        0 as segment,
+        cast(null as date) as date_day,
+        cast(0 as decimal(38, 9)) as credits
+    from scenarios
 
 ),
 
