@@ -307,8 +307,15 @@ def measure_cost(settings: Settings, size: Size) -> dict[str, Any]:
     _progress("writing the raw lake")
     fill_accounts(settings, size)
     _progress("building usage and lots")
-    _dbt(settings, "--select", "+int_projection_accounts_touched", "+fct_credit_lot",
-         "+fct_usage_log_daily", "+fct_usage_monthly", "seed")  # fmt: skip
+    before = ("int_projection_accounts_touched", "fct_credit_lot", "fct_usage_log_daily")
+    _dbt(
+        settings,
+        "--select",
+        *(f"+{name}" for name in before),
+        "fct_usage_monthly",
+        "dim_date",
+        "seed",
+    )
     _progress("projecting all accounts")
     everything = _dbt(settings, "--select", *PROJECTION)
     with _head(settings) as connection:

@@ -342,51 +342,28 @@ def test_the_backtest_has_twelve_months_and_three_days_of_each(project):
     ) == [(36, 12, date(2025, 11, 1), date(2026, 10, 1), 24)]
 
 
-def test_a_refresh_projects_touched_accounts_and_with_a_new_day_all_of_them(tmp_path):
+def test_each_refresh_projects_from_its_own_day_on_and_says_when_credits_run_out(tmp_path):
     lab = Lab(tmp_path, now=datetime(2026, 11, 23, 12))
-    names = ["acme", "blue"]
     use = [
-        {
-            "event_id": f"{name} {back}",
-            "account_id": name,
-            "occurred_at": datetime(2026, 11, 22, 10) - timedelta(back),
-        }
-        for name in names
+        {"event_id": f"{back}", "occurred_at": datetime(2026, 11, 22, 10) - timedelta(back)}
         for back in range(30)
     ]
-    lots = [{"account_id": name, "credits": 40} for name in names]
 
-    def projected(**tables: Any) -> list[tuple[Any, ...]]:
-        load_id = lab.load(**tables)
-        kept = ("fct_credit_balance_daily", "fct_projection_backtest", "fct_projection_run_out")
+    def projected(**tables: Any) -> tuple[Any, ...]:
         lab.dbt(
-            "run", "--select", *(f"+{name}" for name in kept), "fct_projection", raw_load_id=load_id
+            "run", "--select", "+fct_projection_run_out", "fct_projection",
+            raw_load_id=lab.load(**tables),
+        )  # fmt: skip
+        (row,) = lab.query(
+            "select projected_credits, run_out_date from marts.main.fct_projection"
+            " inner join marts.main.fct_projection_run_out using (account_id)"
+            " where scope = 'account'"
         )
-        lab.publish(load_id)
-        return lab.query(
-            "select account_id from marts.main.int_projection_accounts_touched order by 1"
-        )
+        return row
 
-    def totals() -> dict[str, Decimal]:
-        return dict(
-            lab.query(
-                "select account_id, projected_credits from marts.main.fct_projection"
-                " where scope = 'account'"
-            )
-        )
-
-    first = projected(
-        account_term=[{"account_id": name} for name in names], usage_event=use, credit_grant=lots
-    )
-    assert first == [("acme",), ("blue",)]
-    assert totals() == {"acme": 30, "blue": 30}
-    assert lab.query(
-        "select account_id, run_out_date from marts.main.fct_projection_run_out order by 1"
-    ) == [("acme", date(2026, 12, 3)), ("blue", date(2026, 12, 3))]
-    lab.now = datetime(2026, 11, 23, 13)
-    more = {"event_id": "more", "occurred_at": datetime(2026, 11, 23, 11), "credits": 5}
-    assert projected(usage_event=[more]) == [("acme",)]
-    assert totals() == {"acme": 34, "blue": 30}
+    lot = {"credits": 40, "effective_at": datetime(2026, 10, 1)}
+    first = projected(account_term=[{}], usage_event=use, credit_grant=[lot])
+    assert first == (30, date(2026, 12, 3)), "ten credits are left, the first of them for today"
     lab.now = datetime(2026, 11, 24, 1)
-    assert projected(usage_event=[]) == [("acme",), ("blue",)]
-    assert totals() == {"acme": 34, "blue": 29}
+    more = {"event_id": "more", "occurred_at": datetime(2026, 11, 23, 11), "credits": 5}
+    assert projected(usage_event=[more]) == (34, date(2026, 11, 29))
