@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from app import formats
-from app.queries.overview import Day, next_month, previous_month
+from app.queries.overview import Day, PathDay, next_month, previous_month
 from app.queries.usage import Point
 from app.theme import Palette
 
@@ -32,10 +32,13 @@ def trend_axis(month: date) -> list[date]:
     return [last - timedelta(days=back) for back in reversed(range(DAYS_SHOWN))]
 
 
-def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[dict[str, Any]]:
+def trend_rows(
+    days: Sequence[Day], month: date, partial: date | None, path: Sequence[PathDay] = ()
+) -> list[dict[str, Any]]:
     """One row a day of :func:`trend_axis`, with its texts; ``partial`` is still running.
 
-    ``kind`` says how it is drawn: ``before`` (of the month before), ``month`` or ``partial``. A
+    ``kind`` says how it is drawn: ``before`` (of the month before), ``month``, ``partial``, or
+    ``expected`` for the days of ``path`` that have no usage yet. A
     spike is split at what is usual at most for its weekday: ``base`` below, the rest above. Only
     spikes of the month itself are marked, and the largest of them say how many times the usual.
     """
@@ -78,7 +81,25 @@ def trend_rows(days: Sequence[Day], month: date, partial: date | None) -> list[d
                 "failed_text": formats.number(day.failed_events),
             }
         )
-    return rows
+    used = {day.usage_date for day in shown}
+    return rows + [_expected(day) for day in path if day.usage_date not in used]
+
+
+def _expected(day: PathDay) -> dict[str, Any]:
+    return {
+        "day": day.usage_date.isoformat(),
+        "date": formats.day(day.usage_date),
+        "short_date": formats.short_day(day.usage_date),
+        "kind": "expected",
+        "credits": float(day.expected_credits),
+        "base": float(day.expected_credits),
+        "usual": None,
+        "mark": "",
+        "credits_text": f"{formats.credits(day.expected_credits)} expected",
+        "usual_text": formats.DASH,
+        "events_text": formats.DASH,
+        "failed_text": formats.DASH,
+    }
 
 
 def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -> alt.LayerChart:
@@ -112,11 +133,17 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
         "kind:N",
         legend=None,
         scale=alt.Scale(
-            domain=["before", "month", "partial"],
-            range=[colours.faded, colours.accent, colours.accent],
+            domain=["before", "month", "partial", "expected"],
+            range=[colours.faded, colours.accent, colours.accent, colours.accent],
         ),
     )
-    opacity = alt.condition("datum.kind == 'partial'", alt.value(0.5), alt.value(1.0))
+    opacity = (
+        alt.when("datum.kind == 'partial'")
+        .then(alt.value(0.5))
+        .when("datum.kind == 'expected'")
+        .then(alt.value(0.16))
+        .otherwise(alt.value(1.0))
+    )
     base = alt.Chart(source).encode(x=x)
     bars = (
         base.mark_bar(cornerRadiusEnd=2, cursor="pointer")
@@ -257,11 +284,11 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
 
 
 def pace_rows(
-    days: Sequence[Day], month: date, days_in_month: int, projected: Decimal | None
+    days: Sequence[Day], month: date, path: Sequence[PathDay] = ()
 ) -> list[dict[str, Any]]:
     """Credits summed from the first day of a month: this one, the one before, the projection.
 
-    ``projected`` is None for a complete month, which has no projection to draw.
+    ``path`` are the days to come with their range; a complete month has none.
     """
     before = previous_month(month)
     rows: list[dict[str, Any]] = []
@@ -273,10 +300,19 @@ def pace_rows(
             total += day.credits
             rows.append(_pace(line, day.usage_date.day, total, day.usage_date))
     current = [row for row in rows if row["line"] == "month"]
-    if projected is not None and current and current[-1]["number"] < days_in_month:
-        last = month + timedelta(days=days_in_month - 1)
-        rows.append({**current[-1], "line": "projected"})
-        rows.append(_pace("projected", days_in_month, projected, last))
+    to_come = [day for day in path if not current or day.usage_date.day > current[-1]["number"]]
+    if to_come:
+        if current:
+            here = {"low": current[-1]["total"], "high": current[-1]["total"]}
+            rows.append({**current[-1], "line": "projected", **here})
+        rows.extend(
+            {
+                **_pace("projected", day.usage_date.day, day.projected_credits, day.usage_date),
+                "low": float(day.projected_low_credits),
+                "high": float(day.projected_high_credits),
+            }
+            for day in to_come
+        )
     return rows
 
 
@@ -310,7 +346,10 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
     drawn = {
         "before": [part("before").mark_line(color=colours.usual, strokeWidth=1.5, opacity=0.7)],
         "projected": [
-            part("projected").mark_line(color=colours.accent, strokeWidth=1.75, strokeDash=[3, 4])
+            part("projected")
+            .mark_area(color=colours.accent, opacity=0.14)
+            .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
+            part("projected").mark_line(color=colours.accent, strokeWidth=1.75, strokeDash=[3, 4]),
         ],
         "month": [
             part("month").mark_area(color=colours.accent, opacity=0.12, line=False),

@@ -12,6 +12,7 @@ from app import charts, context, formats, theme
 from app.address import choose, month_id
 from app.address import write as write_address
 from app.gate import Account, Gate
+from app.insights_address import link as insights_link
 from app.markup import (
     Bar,
     Child,
@@ -48,6 +49,7 @@ from app.usage_address import UsageView
 from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
+from app.views.insights_projection import record_text, thin_badge
 from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
 from warehouse.usage.selection import Dimension, Selection
 
@@ -222,18 +224,15 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 )
             )
         with pace:
-            rows = charts.pace_rows(
-                view.days,
-                view.month,
-                totals.days_in_month,
-                None if totals.is_complete else totals.projected_credits,
-            )
+            rows = charts.pace_rows(view.days, view.month, view.path)
             write(_pace_key(totals, name, before))
             st.altair_chart(
                 charts.pace_chart(rows, _palette()),
                 key="pace",
                 alt=f"Credits summed over the days of {name}",
             )
+        if not totals.is_complete:
+            write(_outlook(view, totals))
     with right:
         _tiles(view, totals, name)
 
@@ -266,9 +265,37 @@ def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
         tag("span", before, class_="mh-key mh-key-usual")
         if totals.previous_credits is not None
         else None,
-        None if totals.is_complete else tag("span", "run rate", class_="mh-key mh-key-dots"),
+        None if totals.is_complete else tag("span", "projected", class_="mh-key mh-key-dots"),
         class_="mh-keys",
     )
+
+
+def _outlook(view: Overview, totals: MonthTotals) -> Html:
+    """Where the month is heading in words: when credits run out, how far it can be trusted."""
+    parts: list[Child] = []
+    if totals.run_out_date is not None:
+        parts.append(
+            tag(
+                "span",
+                f"Credits run out about {formats.day(totals.run_out_date)}",
+                tag("span", f" ({run_out_range(totals)})", class_="mh-soft"),
+            )
+        )
+    if totals.is_thin:
+        parts.append(thin_badge(totals.history_days or 0))
+    if view.record is not None:
+        parts.append(
+            tag("span", link(insights_link(view.account.account_id), record_text(view.record)))
+        )
+    return tag("div", *parts, class_="mh-outlook")
+
+
+def run_out_range(totals: MonthTotals) -> str:
+    """The 80 % range of the day on which credits run out."""
+    first, last = totals.earliest_run_out_date, totals.latest_run_out_date
+    if first is None:
+        return "or later"
+    return f"{formats.day(first)} or later" if last is None else formats.days(first, last)
 
 
 @dataclass(frozen=True)
@@ -298,15 +325,17 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
 
 
 def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
-    rate = totals.credits / totals.elapsed_days if totals.elapsed_days else None
+    low, high = totals.projected_low_credits, totals.projected_high_credits
+    cost = totals.projected_cost_usd
+    worth = f" About {formats.usd(cost)} of provider cost." if cost is not None else ""
     return Tile(
         "projected",
         "Projected total",
         formats.credits(totals.projected_credits),
-        f"at {formats.credits(rate)} a day",
+        f"{formats.credits(low)} – {formats.credits(high)}" if low is not None else None,
         href,
-        f"A first projection of {name} by run rate: credits so far ÷ days elapsed × days in "
-        "the month. It knows neither weekdays nor trend.",
+        f"What {name} is expected to end with, from the account's weekdays, its trend and the year "
+        f"before; the range below holds it in 80 % of months.{worth}",
     )
 
 
@@ -365,7 +394,7 @@ def _rate(part: int, whole: int) -> str:
 
 
 def _trend(view: Overview, partial: date | None) -> None:
-    rows = charts.trend_rows(view.days, view.month, partial)
+    rows = charts.trend_rows(view.days, view.month, partial, view.path)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["credits"] > row["base"] for row in rows)
     with card("trend"):
@@ -375,6 +404,9 @@ def _trend(view: Overview, partial: date | None) -> None:
                 tag("span", "usual for the weekday", class_="mh-key mh-key-usual"),
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
                 if has_spikes
+                else None,
+                tag("span", "expected", class_="mh-key mh-key-expected")
+                if any(row["kind"] == "expected" for row in rows)
                 else None,
                 link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )

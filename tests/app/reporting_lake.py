@@ -155,8 +155,81 @@ select timed.account_id, timed.month, credits, events, failed_events,
         as elapsed_days,
     not is_current as is_complete,
     cast(case when is_current then credits / (day($today) - 0.4083) * days_in_month
-        else credits end as decimal(38, 9)) as projected_credits
+        else credits end as decimal(38, 9)) as projected_credits,
+    case when is_current then cast(projected_credits - 0.1 * (projected_credits - credits)
+        as decimal(38, 9)) end as projected_low_credits,
+    case when is_current then cast(projected_credits + 0.1 * (projected_credits - credits)
+        as decimal(38, 9)) end as projected_high_credits,
+    case when is_current then cast(provider_cost_usd * 1.3 as decimal(38, 12)) end
+        as projected_cost_usd,
+    cast(projected_cost_usd * 0.95 as decimal(38, 12)) as projected_low_cost_usd,
+    cast(projected_cost_usd * 1.05 as decimal(38, 12)) as projected_high_cost_usd,
+    case when is_current then cast(case account_id when 'mallory' then 9 else 60 end as integer) end
+        as history_days,
+    case when is_current then account_id = 'mallory' end as is_thin,
+    case when is_current and account_id = 'acme' then date '2026-12-20' end as run_out_date,
+    case when is_current and account_id = 'acme' then date '2026-12-16' end
+        as earliest_run_out_date,
+    case when is_current and account_id = 'acme' then date '2026-12-27' end as latest_run_out_date
 from timed;
+
+create table marts.main.rpt_overview_projection_daily as
+with path as (
+    select account_id, month, cast(d as date) as usage_date, credits,
+        (projected_credits - credits) / date_diff('day', $today, last_day(month) + 1) as each,
+        date_diff('day', $today, cast(d as date)) + 1 as days
+    from marts.main.rpt_overview_month,
+    lateral (select unnest(generate_series($today, last_day(month), interval 1 day)) as d)
+    where not is_complete
+)
+select account_id, month, usage_date, cast(each as decimal(38, 9)) as expected_credits,
+    cast(credits + each * days as decimal(38, 9)) as projected_credits,
+    cast(credits + each * days * 0.9 as decimal(38, 9)) as projected_low_credits,
+    cast(credits + each * days * 1.1 as decimal(38, 9)) as projected_high_credits
+from path;
+
+create table marts.main.rpt_insights_projection as
+with part as (
+    select account_id, month, 'account' as scope, '' as part, sum(credits) as credits,
+        sum(tokens * usd_per_mtok / 1e6) as usd from usage group by all
+    union all
+    select account_id, month, 'category', category, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+    union all
+    select account_id, month, 'model', model, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+    union all
+    select account_id, month, 'agent', agent_id, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+)
+select account_id, month, scope, part, $today as projected_on,
+    cast(case account_id when 'mallory' then 9 else 60 end as integer) as history_days,
+    account_id = 'mallory' as is_thin,
+    case when account_id = 'mallory' then 'thin' when scope = 'account' then 'replays'
+        else 'deviation' end as interval_basis,
+    cast(0.1 as double) as spread, cast(credits as decimal(38, 9)) as credits,
+    cast(credits * 1.3 as decimal(38, 9)) as projected_credits,
+    cast(credits * 1.2 as decimal(38, 9)) as projected_low_credits,
+    cast(credits * 1.4 as decimal(38, 9)) as projected_high_credits,
+    cast(credits / sum(credits) over (partition by account_id, scope) as decimal(9, 6)) as share,
+    cast(usd as decimal(38, 12)) as provider_cost_usd,
+    cast(usd * 1.3 as decimal(38, 12)) as projected_cost_usd,
+    cast(usd * 1.2 as decimal(38, 12)) as projected_low_cost_usd,
+    cast(usd * 1.4 as decimal(38, 12)) as projected_high_cost_usd
+from part where month = date_trunc('month', $today);
+
+create table marts.main.rpt_insights_backtest as
+select 'acme' as account_id, cast(m as date) as month, cast(elapsed as integer) as elapsed_days,
+    cast(24 as integer) as replays, cast(100 * elapsed as decimal(38, 9)) as credits,
+    cast(3000 + month(m) * 10 as decimal(38, 9)) as actual_credits,
+    cast(3000 as decimal(38, 9)) as projected_credits,
+    cast(2900 as decimal(38, 9)) as projected_low_credits,
+    cast(3100 as decimal(38, 9)) as projected_high_credits,
+    cast(3300 as decimal(38, 9)) as run_rate_credits,
+    cast(month(m) * 10 / (3000 + month(m) * 10) as decimal(18, 9)) as error_share,
+    month(m) <= 10 as is_inside
+from generate_series(date '2025-11-01', date '2026-10-01', interval 1 month) as months (m),
+(values (3), (10), (20)) as after (elapsed);
 
 create table marts.main.rpt_overview_category as
 select account_id, month, category, any_value(label) as label,

@@ -25,7 +25,7 @@ from app.markup import (
     tag,
     with_code,
 )
-from app.queries.overview import Day
+from app.queries.overview import Day, PathDay
 from app.queries.usage import Point, added
 from ingest.tables import CATEGORIES
 
@@ -86,6 +86,11 @@ def _day(number: int, credits: str, *, is_spike: bool = False, month: int = 11) 
     )
 
 
+def _path(day: int, projected: str) -> PathDay:
+    credits = Decimal(projected)
+    return PathDay(date(2026, 11, day), Decimal(2), credits, credits - 1, credits + 2)
+
+
 def test_a_spike_is_split_at_what_is_usual_at_most_and_says_how_many_times():
     (row,) = charts.trend_rows([_day(6, "27", is_spike=True)], date(2026, 11, 1), None)
     assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "▲ 2.7×")
@@ -121,18 +126,32 @@ def test_the_trends_axis_is_the_whole_month_however_few_days_were_used():
 
 def test_the_pace_sums_each_month_and_runs_on_to_the_projection():
     days = [_day(31, "7", month=10), _day(1, "2"), _day(2, "3")]
-    rows = charts.pace_rows(days, date(2026, 11, 1), 30, Decimal(75))
-    assert [(row["line"], row["number"], row["total"]) for row in rows] == [
-        ("before", 31, 7.0),
-        ("month", 1, 2.0),
-        ("month", 2, 5.0),
-        ("projected", 2, 5.0),
-        ("projected", 30, 75.0),
+    rows = charts.pace_rows(days, date(2026, 11, 1), [_path(2, "1"), _path(3, "9")])
+    assert [
+        (row["line"], row["number"], row["total"], row.get("low"), row.get("high")) for row in rows
+    ] == [
+        ("before", 31, 7.0, None, None),
+        ("month", 1, 2.0, None, None),
+        ("month", 2, 5.0, None, None),
+        ("projected", 2, 5.0, 5.0, 5.0),
+        ("projected", 3, 9.0, 8.0, 11.0),
     ]
 
 
+def test_the_days_to_come_are_drawn_as_expected():
+    month = date(2026, 11, 1)
+    rows = charts.trend_rows(
+        [_day(2, "3")], month, date(2026, 11, 2), [_path(2, "1"), _path(3, "9")]
+    )
+    assert [(row["day"], row["kind"], row["credits"]) for row in rows] == [
+        ("2026-11-02", "partial", 3.0),
+        ("2026-11-03", "expected", 2.0),
+    ]
+    assert rows[1]["credits_text"] == "2.00 expected"
+
+
 def test_a_complete_month_has_no_projection():
-    rows = charts.pace_rows([_day(1, "2")], date(2026, 11, 1), 30, None)
+    rows = charts.pace_rows([_day(1, "2")], date(2026, 11, 1))
     assert {row["line"] for row in rows} == {"month"}
 
 
@@ -142,7 +161,7 @@ def test_charts_are_valid_with_and_without_spikes():
     for days in ([_day(6, "27", is_spike=True), _day(7, "9")], [_day(7, "9")], [spike_before]):
         rows = charts.trend_rows(days, month, None)
         assert charts.trend_chart(rows, month, theme.LIGHT).to_dict()["layer"]
-        pace = charts.pace_rows(days, month, 30, Decimal(90))
+        pace = charts.pace_rows(days, month, [_path(20, "90")])
         assert charts.pace_chart(pace, theme.DARK).to_dict()["layer"]
 
 

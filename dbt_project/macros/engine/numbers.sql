@@ -35,3 +35,13 @@
 {% macro duckdb__whole_quotient(numerator, denominator) -%}
     (cast({{ numerator }} as hugeint) // cast({{ denominator }} as hugeint))
 {%- endmacro %}
+
+
+{# The median of an expression over the rows of a window; `window` is what stands after `over`. #}
+{% macro median_over(expression, window) -%}
+    {{ return(adapter.dispatch('median_over', 'meterhouse')(expression, window)) }}
+{%- endmacro %}
+
+{% macro duckdb__median_over(expression, window) -%}
+    quantile_cont({{ expression }}, 0.5) over ({{ window }})
+{%- endmacro %}

@@ -1,0 +1,55 @@
+"""What the Insights page shows stands in its address: the projection's parts, the replays' day.
+
+Pure functions. What cannot be used is left out and named, and the page shows the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from app import formats
+from app.queries.insights_projection import ELAPSED_DAYS
+
+PARTS = {"category": "Category", "model": "Model", "agent": "Agent"}
+"""The parts of an account that are projected each."""
+
+DEFAULT_PART = "category"
+DEFAULT_ELAPSED = 10
+
+
+@dataclass(frozen=True)
+class InsightsView:
+    """What is shown: the parts that the projection lists, after how many days it is replayed."""
+
+    part: str = DEFAULT_PART
+    elapsed_days: int = DEFAULT_ELAPSED
+
+
+def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]]:
+    """The view of an address, and what of it could not be used."""
+    remarks: list[str] = []
+    part = (address.get("part") or (DEFAULT_PART,))[-1]
+    if part not in PARTS:
+        remarks.append(f"There is no part “{formats.clip(part, 40)}”.")
+        part = DEFAULT_PART
+    after = (address.get("after") or (str(DEFAULT_ELAPSED),))[-1]
+    if after not in map(str, ELAPSED_DAYS):
+        remarks.append(f"Nothing is replayed after “{formats.clip(after, 40)}” days.")
+        after = str(DEFAULT_ELAPSED)
+    return InsightsView(part, int(after)), remarks
+
+
+def render(view: InsightsView) -> dict[str, list[str]]:
+    """The parameters of a view, without the account; what is the default is left out."""
+    found: dict[str, list[str]] = {}
+    if view.part != DEFAULT_PART:
+        found["part"] = [view.part]
+    if view.elapsed_days != DEFAULT_ELAPSED:
+        found["after"] = [str(view.elapsed_days)]
+    return found
+
+
+def link(account_id: str, view: InsightsView | None = None) -> str:
+    """The page's address, relative to the app."""
+    parameters = {"account": [account_id], **render(view or InsightsView())}
+    return f"insights?{urlencode(parameters, doseq=True)}"
