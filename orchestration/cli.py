@@ -7,6 +7,7 @@ import click
 from orchestration.commands.accounts import accounts
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
+from orchestration.commands.incidents import incidents
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -29,6 +30,7 @@ for command in (
     credits,
     doctor,
     export,
+    incidents,
     load,
     rates,
     refresh,

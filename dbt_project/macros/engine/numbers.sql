@@ -35,3 +35,13 @@
 {% macro duckdb__whole_quotient(numerator, denominator) -%}
     (cast({{ numerator }} as hugeint) // cast({{ denominator }} as hugeint))
 {%- endmacro %}
+
+
+{# The median of a list of doubles; nulls are no values, and of nothing else it is null. #}
+{% macro median_of(values) -%}
+    {{ return(adapter.dispatch('median_of', 'meterhouse')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__median_of(values) -%}
+    list_median([{{ values | join(', ') }}])
+{%- endmacro %}
