@@ -1,10 +1,11 @@
-"""What the Insights page shows stands in its address: by which parts the projection is listed.
+"""What the Insights page shows stands in its address: the parts of the projection, an incident.
 
 Pure functions. What cannot be used is left out and named, and the page shows the rest.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from urllib.parse import urlencode
 
 from app import formats
@@ -17,9 +18,10 @@ DEFAULT_PART = "category"
 
 @dataclass(frozen=True)
 class InsightsView:
-    """What is shown: the parts that the projection lists."""
+    """What is shown: the parts that the projection lists, a day of the incident in full."""
 
     part: str = DEFAULT_PART
+    incident: date | None = None
 
 
 def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]]:
@@ -29,12 +31,21 @@ def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]
     if part not in PARTS:
         remarks.append(f"There is no part “{formats.clip(part, 40)}”.")
         part = DEFAULT_PART
-    return InsightsView(part), remarks
+    incident = None
+    for text in (address.get("incident") or ())[-1:]:
+        try:
+            incident = date.fromisoformat(text)
+        except ValueError:
+            remarks.append(f"There is no day “{formats.clip(text, 40)}”.")
+    return InsightsView(part, incident), remarks
 
 
 def render(view: InsightsView) -> dict[str, list[str]]:
     """The parameters of a view, without the account; what is the default is left out."""
-    return {} if view.part == DEFAULT_PART else {"part": [view.part]}
+    return {
+        **({} if view.part == DEFAULT_PART else {"part": [view.part]}),
+        **({"incident": [view.incident.isoformat()]} if view.incident else {}),
+    }
 
 
 def link(account_id: str, view: InsightsView | None = None) -> str:

@@ -40,6 +40,7 @@ class Incident:
     account_id: str
     first_date: date
     last_date: date
+    days: int
     is_expected: bool
     expected_reason: str | None
     cause: str

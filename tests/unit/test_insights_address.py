@@ -1,18 +1,22 @@
 """The address of Insights says what is shown, and nonsense in it is named and left out."""
 
+from datetime import date
+
 import pytest
 
 from app.insights_address import PARTS, InsightsView, link, parse, render
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_view_survives_its_address(part):
-    view = InsightsView(part)
+@pytest.mark.parametrize("incident", [None, date(2026, 11, 6)])
+def test_a_view_survives_its_address(part, incident):
+    view = InsightsView(part, incident)
     assert parse(render(view)) == (view, [])
 
 
 def test_what_cannot_be_used_is_named():
     assert parse({"part": ["moon"]}) == (InsightsView(), ["There is no part “moon”."])
+    assert parse({"incident": ["<b>"]}) == (InsightsView(), ["There is no day “<b>”."])
 
 
 def test_a_link_names_the_account_and_leaves_defaults_out():

@@ -42,7 +42,8 @@
     - weeks_before: how many there are within spike_reach_weeks, first_week: the Monday of the first
     - median_credits, second_credits: median and second highest of the same weekday
     - level_credits: the mean day
-    - trend: median, over the seven days before, of their credits ÷ the median of their weekday
+    - trend: median, over the seven days before, of their credits ÷ the median of their weekday, 1
+      of a weekday that is mostly unused
 
     all null with fewer than spike_min_points weeks. `only_candidates` leaves out most days that can
     be no spike.
@@ -150,10 +151,7 @@
                     median_{{ day }} as median_credits,
                     second_{{ day }} as second_credits,
                     level as level_credits,
-                    coalesce(
-                        {{ median_of(trend_ratios(day)) }},
-                        1
-                    ) as trend
+                    {{ median_of(trend_ratios(day)) }} as trend
                 from middled
                 {% if only_candidates %}
                     where {{ is_candidate(day) }}
@@ -194,12 +192,12 @@
 {%- endmacro %}
 
 
-{# The seven days before a day of the laid out week, each ÷ the median of its weekday; null where that is 0. #}
+{# The seven days before a day of the laid out week, each ÷ the median of its weekday; 1 where that is 0. #}
 {% macro trend_ratios(day) -%}
     {%- set ratios = [] -%}
     {%- for other in range(1, 8) -%}
         {%- set amount = 'cast(day_' ~ other ~ ' as double)' if other < day else 'day_' ~ other ~ '_1' -%}
-        {%- do ratios.append(amount ~ ' / nullif(median_' ~ other ~ ', 0)') -%}
+        {%- do ratios.append('coalesce(' ~ amount ~ ' / nullif(median_' ~ other ~ ', 0), 1)') -%}
     {%- endfor -%}
     {{ return(ratios) }}
 {%- endmacro %}
