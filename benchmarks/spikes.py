@@ -327,9 +327,7 @@ def robust_z(series: Series, limit: float = 3.0) -> frozenset[int]:
     return frozenset(found)
 
 
-def score(
-    rule: str, series: Sequence[Series], find: Callable[[Series], frozenset[int]]
-) -> Score:
+def score(rule: str, series: Sequence[Series], find: Callable[[Series], frozenset[int]]) -> Score:
     """Planted days are the ones to find; calm ones, and then all others, are those to leave."""
     hits = planted = small_hits = small = false_calm = false_all = 0
     for each in series:

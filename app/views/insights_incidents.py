@@ -94,8 +94,10 @@ def title(incident: Incident) -> str:
     if incident.driver == "account":
         return said
     name = formats.clip(incident.driver_id, 60)
-    return f"{said}: {name}" if incident.cause == "new_agent" else (
-        f"{said} to {name}" if incident.cause == "mix" else f"{said} · {name}"
+    return (
+        f"{said}: {name}"
+        if incident.cause == "new_agent"
+        else (f"{said} to {name}" if incident.cause == "mix" else f"{said} · {name}")
     )
 
 
@@ -119,9 +121,7 @@ def explanation(incident: Incident) -> Html:
 
 def usage_behind(account: Account, incident: Incident) -> str:
     """The address of the usage of an incident's days, by whoever drove it."""
-    only = (
-        {_FILTERS[incident.driver]: (incident.driver_id,)} if incident.driver in _FILTERS else {}
-    )
+    only = {_FILTERS[incident.driver]: (incident.driver_id,)} if incident.driver in _FILTERS else {}
     until = incident.last_date + timedelta(days=1)
     selection = Selection(incident.first_date, until, time_zone=account.time_zone, **only)
     return usage_link(account.account_id, UsageView(selection))

@@ -25,9 +25,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", _UTC, nullable=False),
         sa.Column("recorded_by", sa.String(200), nullable=False),
         sa.PrimaryKeyConstraint("mark_id", name="pk_incident_mark"),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["account.id"], name="fk_incident_mark_account_id"
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_incident_mark_account_id"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_incident_mark_account_id", "incident_mark", ["account_id"])

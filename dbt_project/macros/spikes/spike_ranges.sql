@@ -21,15 +21,13 @@
 {%- endmacro %}
 
 
-{# The second highest of amounts, none of them negative; a null is no amount. -1 of fewer than two. #}
+{# The second highest of two and more amounts: of two halves, the lower of their highest or the second of one. #}
 {% macro second_highest(amounts) -%}
+    {%- set half = amounts | length // 2 -%}
+    {%- set left, right = amounts[:half], amounts[half:] -%}
     greatest(
-        {%- for amount in amounts[1:] %}
-        least(
-            coalesce({{ amount }}, -1),
-            greatest({% for earlier in amounts[:loop.index] %}coalesce({{ earlier }}, -1){{ ', ' if not loop.last }}{% endfor %}, -1)
-        ){{ ',' if not loop.last }}
-        {%- endfor %}
+        least(greatest({{ left | join(', ') }}), greatest({{ right | join(', ') }}))
+        {%- for side in [left, right] if side | length > 1 %}, {{ second_highest(side) }}{% endfor -%}
     )
 {%- endmacro %}
 
@@ -54,54 +52,65 @@
     (
         with
 
-        -- nulls where there is no such week, or too long ago
-        lagged as (
+        doubled as (
             select
                 account_id,
                 scope,
                 scope_id,
                 week_start,
                 {% for day in range(1, 8) %}
+                    day_{{ day }} as credits_{{ day }},
+                    cast(day_{{ day }} as double) as day_{{ day }}{{ ',' if not loop.last }}
+                {% endfor %}
+            from {{ weeks }}
+        ),
+
+        lagged as (
+            select
+                doubled.*,
+                {% for before in befores %}
+                    lag(week_start, {{ before }}) over series as week_{{ before }},
+                    {% for day in range(1, 8) %}
+                        lag(day_{{ day }}, {{ before }}) over series as lag_{{ day }}_{{ before }}{{ ',' if not loop.last }}
+                    {% endfor %}
+                    {{ ',' if not loop.last }}
+                {% endfor %}
+            from doubled
+            window series as (partition by account_id, scope, scope_id order by week_start)
+        ),
+
+        -- -1 where there is no such week, or too long ago
+        reached as (
+            select
+                account_id,
+                scope,
+                scope_id,
+                week_start,
+                {% for day in range(1, 8) %}
+                    credits_{{ day }},
                     day_{{ day }},
                     {% for before in befores %}
-                        case
-                            when
-                                lag(week_start, {{ before }}) over series
-                                >= {{ add_days('week_start', '-7 * ' ~ var('spike_reach_weeks')) }}
-                                then cast(lag(day_{{ day }}, {{ before }}) over series as double)
-                        end as day_{{ day }}_{{ before }},
+                        case when {{ is_in_reach(before) }} then lag_{{ day }}_{{ before }} else -1 end as day_{{ day }}_{{ before }},
                     {% endfor %}
                 {% endfor %}
                 {% for before in befores %}
-                    case
-                        when
-                            lag(week_start, {{ before }}) over series
-                            >= {{ add_days('week_start', '-7 * ' ~ var('spike_reach_weeks')) }}
-                            then lag(week_start, {{ before }}) over series
-                    end as week_{{ before }}{{ ',' if not loop.last }}
-                {% endfor %}
-            from {{ weeks }}
-            window series as (partition by account_id, scope, scope_id order by week_start)
+                    case when {{ is_in_reach(before) }} then 1 else 0 end{{ ' + ' if not loop.last }}
+                {%- endfor %} as weeks_before,
+                least(
+                    {% for before in befores %}
+                        case when {{ is_in_reach(before) }} then week_{{ before }} end{{ ',' if not loop.last }}
+                    {% endfor %}
+                ) as first_week
+            from lagged
         ),
 
         ranked as (
             select
-                account_id,
-                scope,
-                scope_id,
-                week_start,
+                reached.*,
                 {% for day in range(1, 8) %}
-                    day_{{ day }},
-                    {% for before in befores %}
-                        day_{{ day }}_{{ before }},
-                    {% endfor %}
-                    {{ second_highest(numbered('day_' ~ day ~ '_', count)) }} as second_{{ day }},
+                    {{ second_highest(numbered('day_' ~ day ~ '_', count)) }} as second_{{ day }}{{ ',' if not loop.last }}
                 {% endfor %}
-                {% for before in befores %}
-                    case when week_{{ before }} is null then 0 else 1 end{{ ' + ' if not loop.last }}
-                {%- endfor %} as weeks_before,
-                least({{ numbered('week_', count) | join(', ') }}) as first_week
-            from lagged
+            from reached
         ),
 
         {# What a day must be at least to be a spike, without medians: few days pass. #}
@@ -125,12 +134,12 @@
             select
                 kept.*,
                 {% for day in range(1, 8) %}
-                    {{ median_of(numbered('day_' ~ day ~ '_', count)) }} as median_{{ day }},
+                    {{ median_of(known('day_' ~ day ~ '_', count)) }} as median_{{ day }},
                 {% endfor %}
                 (
                     {% for day in range(1, 8) %}
                         {% for before in befores %}
-                            coalesce(day_{{ day }}_{{ before }}, 0){{ ' +' if not loop.last }}
+                            greatest(day_{{ day }}_{{ before }}, 0){{ ' +' if not loop.last }}
                         {% endfor %}
                         {{ '+' if not loop.last }}
                     {% endfor %}
@@ -145,7 +154,7 @@
                     scope,
                     scope_id,
                     {{ add_days('week_start', day - 1) }} as usage_date,
-                    day_{{ day }} as credits,
+                    credits_{{ day }} as credits,
                     weeks_before,
                     first_week,
                     median_{{ day }} as median_credits,
@@ -182,6 +191,22 @@
 {%- endmacro %}
 
 
+{# Of the laid out week: whether there is such a week before, not too long ago. #}
+{% macro is_in_reach(before) -%}
+    coalesce(week_{{ before }} >= {{ add_days('week_start', '-7 * ' ~ var('spike_reach_weeks')) }}, false)
+{%- endmacro %}
+
+
+{# `prefix1`, `prefix2`, …, null where they are -1. #}
+{% macro known(prefix, count) -%}
+    {%- set names = [] -%}
+    {%- for name in numbered(prefix, count) -%}
+        {%- do names.append('nullif(' ~ name ~ ', -1)') -%}
+    {%- endfor -%}
+    {{ return(names) }}
+{%- endmacro %}
+
+
 {# `prefix1`, `prefix2`, … #}
 {% macro numbered(prefix, count) -%}
     {%- set names = [] -%}
@@ -196,7 +221,7 @@
 {% macro trend_ratios(day) -%}
     {%- set ratios = [] -%}
     {%- for other in range(1, 8) -%}
-        {%- set amount = 'cast(day_' ~ other ~ ' as double)' if other < day else 'day_' ~ other ~ '_1' -%}
+        {%- set amount = 'day_' ~ other if other < day else 'day_' ~ other ~ '_1' -%}
         {%- do ratios.append('coalesce(' ~ amount ~ ' / nullif(median_' ~ other ~ ', 0), 1)') -%}
     {%- endfor -%}
     {{ return(ratios) }}
