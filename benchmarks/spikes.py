@@ -85,7 +85,7 @@ create or replace table marts.main.int_usage_touched_days as
 select distinct usage_date as usage_date_utc from marts.main.fct_usage_account_daily;
 """
 
-# Lognormal noise of 25 % around a week, another level for each agent, now and then a day five times as high.
+# Lognormal noise of 25 % around a week, a level for each agent, now and then a day five times that.
 _MANY = """
 create or replace temp view given as
 select
@@ -210,7 +210,7 @@ def main(
 
 
 def planted_series(seeds: int) -> list[Series]:
-    """Every series once for each seed, raised on some days to 1.5 to 5 times the weekday's level."""
+    """Every series once for each seed, raised on some days to 1.5 to 5 times their weekday."""
     found = []
     for seed in range(1, seeds + 1):
         for name, first, values in base_series():

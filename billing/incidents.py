@@ -125,7 +125,7 @@ def mark_days(
     with store.writing() as connection:
         if not connection.scalar(sa.select(account.c.id).where(account.c.id == account_id)):
             raise MeterhouseError(
-                f"there is no account {account_id}; `meterhouse accounts list` shows those there are"
+                f"there is no account {account_id}; `meterhouse accounts list` names them"
             )
         row = connection.execute(
             sa.insert(incident_mark).returning(incident_mark),

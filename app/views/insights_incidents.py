@@ -52,7 +52,6 @@ _TITLES = {
     "errors": "Failures and retries",
 }
 _SEVERITIES = {"mild": "quiet", "strong": "warn", "extreme": "bad"}
-_FILTERS = {"agent": "agents", "model": "models", "category": "categories"}
 
 
 def draw(gate: Gate, account: Account, view: InsightsView) -> None:
@@ -90,15 +89,7 @@ def draw(gate: Gate, account: Account, view: InsightsView) -> None:
 
 def title(incident: Incident) -> str:
     """An incident in a few words: its cause, and who drove it."""
-    said = _TITLES[incident.cause]
-    if incident.driver == "account":
-        return said
-    name = formats.clip(incident.driver_id, 60)
-    return (
-        f"{said}: {name}"
-        if incident.cause == "new_agent"
-        else (f"{said} to {name}" if incident.cause == "mix" else f"{said} · {name}")
-    )
+    return " · ".join(text for text in (_TITLES[incident.cause], _driver(incident)) if text)
 
 
 def explanation(incident: Incident) -> Html:
@@ -121,10 +112,24 @@ def explanation(incident: Incident) -> Html:
 
 def usage_behind(account: Account, incident: Incident) -> str:
     """The address of the usage of an incident's days, by whoever drove it."""
-    only = {_FILTERS[incident.driver]: (incident.driver_id,)} if incident.driver in _FILTERS else {}
-    until = incident.last_date + timedelta(days=1)
-    selection = Selection(incident.first_date, until, time_zone=account.time_zone, **only)
+    only = (incident.driver_id,)
+    selection = Selection(
+        incident.first_date,
+        incident.last_date + timedelta(days=1),
+        time_zone=account.time_zone,
+        agents=only if incident.driver == "agent" else (),
+        models=only if incident.driver == "model" else (),
+        categories=only if incident.driver == "category" else (),
+    )
     return usage_link(account.account_id, UsageView(selection))
+
+
+def _driver(incident: Incident) -> str | None:
+    """Who drove it; None of the account as a whole."""
+    if incident.driver == "account":
+        return None
+    name = formats.clip(incident.driver_id, 60)
+    return f"to {name}" if incident.cause == "mix" else name
 
 
 def _less(cause: str) -> str:
@@ -158,7 +163,7 @@ def _row(account: Account, shown: ShownIncident, view: InsightsView, is_chosen: 
     return Row(
         [
             named(formats.days(incident.first_date, incident.last_date), days, href=href),
-            named(title(incident), None, incident.driver_id),
+            named(_TITLES[incident.cause], _driver(incident), title(incident)),
             figure(
                 f"+{formats.credits(incident.excess_credits)}",
                 formats.change(incident.credits, incident.expected_credits),

@@ -1,11 +1,12 @@
 """Planted causes are found once and named; bad input raises no alarm; marks are respected."""
 
-from collections.abc import Iterator
+import json
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from billing.accounts import add_account
 from billing.exports import StoreExport
@@ -14,7 +15,9 @@ from billing.store import open_store
 from billing.usage_sums import open_lake
 from ingest.operations import sync_operations
 from ingest.tables import ensure_tables
+from orchestration.cli import meterhouse
 from tests.integration.dbt_lab import Lab
+from warehouse.errors import MeterhouseError
 from warehouse.lake import writing
 
 MONDAY = date(2026, 3, 30)
@@ -32,7 +35,8 @@ WILD = ("wild", "scaled")
 _EVENTS = """
 insert into raw.main.usage_event by name
 with day as (
-    select unnest(range(timestamp '2026-01-26', timestamp '2026-04-06', interval 1 day)) as midnight
+    select unnest(range(timestamp '2026-01-26', timestamp '2026-04-06', interval 1 day))
+        as midnight
 ), call as (
     select account_id, agent_id, 'small' as model, midnight, number, 1.0 as price, 'ok' as status
     from (select unnest($accounts) as account_id)
@@ -55,11 +59,13 @@ with day as (
             else price end as price,
         status
     from call
-    where not (account_id = 'gap' and midnight between timestamp '2026-02-18' and timestamp '2026-03-17')
+    where not (account_id = 'gap' and midnight >= timestamp '2026-02-18'
+            and midnight < timestamp '2026-03-18')
         and not (account_id = 'short' and midnight <> $monday)
     union all
     select
-        case when scale = 1 then 'wild' else 'scaled' end, 'agent-' || hash(midnight, number, 1) % 4,
+        case when scale = 1 then 'wild' else 'scaled' end,
+        'agent-' || hash(midnight, number, 1) % 4,
         'model-' || hash(midnight, number, 2) % 3, midnight, number,
         scale * round(exp(hash(midnight, number, 3) % 1000 / 250.0), 3),
         case when hash(midnight, number, 4) % 5 = 0 then 'error' else 'ok' end
@@ -71,7 +77,8 @@ with day as (
     select 'newcomer', 'helper', 'small', midnight, number, 1.0, 'ok'
     from day cross join range(30) as numbers (number) where midnight >= $monday
     union all
-    select 'storm', 'busy', 'small', midnight, 100 + number, 1.0, case when number % 2 = 0 then 'error' else 'ok' end
+    select 'storm', 'busy', 'small', midnight, 100 + number, 1.0,
+        case when number % 2 = 0 then 'error' else 'ok' end
     from day cross join range(60) as numbers (number) where midnight = $monday + interval 1 day
     union all
     -- half past ten on Monday in UTC, half past midnight on Tuesday there
@@ -80,8 +87,8 @@ with day as (
 )
 select 1 as load_id, row_number() over () as line_number, 'meterhouse' as source,
     concat_ws('/', account_id, agent_id, midnight, number) as event_id, 0 as revision,
-    false as is_withdrawn, hash(account_id, agent_id, midnight, number) as identity_hash, account_id,
-    agent_id, 'llm' as category, model, midnight + interval 8 hour as occurred_at,
+    false as is_withdrawn, hash(account_id, agent_id, midnight, number) as identity_hash,
+    account_id, agent_id, 'llm' as category, model, midnight + interval 8 hour as occurred_at,
     cast(midnight + interval 8 hour as date) as usage_date_utc, 1000 as execution_ms,
     cast(round(price * case when account_id in ('wild', 'scaled') then 1
         else 0.97 + 0.06 * (hash(account_id, midnight, number, agent_id) % 1000) / 1000.0 end, 6)
@@ -94,7 +101,7 @@ _TABLES = ("fct_usage_anomaly", "fct_incident_day", "fct_incident")
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A lake with the planted causes, built and published; tests that change it come last."""
     lab = Lab(tmp_path_factory.mktemp("incidents"), now=datetime(2026, 4, 6, 12))
     with open_store(lab.settings) as store, writing(lab.settings, "raw") as connection:
@@ -104,7 +111,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         connection.execute(_EVENTS, {"accounts": list(ACCOUNTS), "monday": MONDAY})
         sync_operations(connection, StoreExport(store))
     build(lab)
-    yield lab
+    return lab
 
 
 def build(lab: Lab) -> None:
@@ -183,6 +190,31 @@ def test_the_overview_marks_the_days_that_the_account_was_unusual(lab: Lab) -> N
         " where scope = 'account' order by all"
     )
     assert ("storm", date(2026, 3, 31)) in marked
+
+
+def test_the_command_line_lists_marks_and_takes_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METERHOUSE_HOME", str(lab.home))
+
+    def said(*arguments: str) -> Any:
+        done = CliRunner().invoke(meterhouse, ["incidents", *arguments, "--json"])
+        if done.exception:
+            raise done.exception
+        return json.loads(done.stdout)
+
+    (listed,) = said("list", "storm")
+    assert listed["cause"] == "errors" and listed["mark"] is None
+    assert sum(map(Decimal, listed["parts"].values())) == Decimal(listed["excess_credits"])
+    assert said("expect", "storm", "2026-03-31", "--reason", "drill")["is_expected"]
+    assert said("list", "storm")[0]["mark"]["reason"] == "drill"
+    with pytest.raises(MeterhouseError, match="is expected already"):
+        said("expect", "storm", "2026-03-31", "--reason", "again")
+    assert not said("unexpect", "storm", "2026-03-31", "--reason", "it was not")["is_expected"]
+    with pytest.raises(MeterhouseError, match="has no incident on 2026-03-01"):
+        said("expect", "storm", "2026-03-01", "--reason", "x")
+    with pytest.raises(MeterhouseError, match="is no day"):
+        said("expect", "storm", "soon", "--reason", "x")
 
 
 def test_a_marked_incident_is_expected_and_as_much_is_usual_after_it(lab: Lab) -> None:

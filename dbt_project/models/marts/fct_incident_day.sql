@@ -219,9 +219,13 @@ judged as (
         agent_days.*,
         agents.first_used_at
         > cast({{ add_days('agent_days.usage_date', '-1 * ' ~ var('spike_new_agent_days')) }} as timestamp) as is_new,
-        credits + failed_credits as day_credits,
-        old_credits + old_failed_credits as day_old_credits,
-        greatest(failures - coalesce(usual_failure_rate, 0) * (calls + failures), 0) as further_failures
+        agent_days.credits + agent_days.failed_credits as day_credits,
+        agent_days.old_credits + agent_days.old_failed_credits as day_old_credits,
+        greatest(
+            agent_days.failures
+            - coalesce(agent_days.usual_failure_rate, 0) * (agent_days.calls + agent_days.failures),
+            0
+        ) as further_failures
     from agent_days
     inner join agents
         on

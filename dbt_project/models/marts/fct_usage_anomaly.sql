@@ -92,8 +92,8 @@ account_levels as (
     inner join account_weeks as weeks_before
         on
             weeks_now.account_id = weeks_before.account_id
-            and weeks_before.week_start < weeks_now.week_start
-            and weeks_before.week_start >= {{ add_days('weeks_now.week_start', '-7 * ' ~ var('spike_weeks')) }}
+            and weeks_now.week_start > weeks_before.week_start
+            and {{ add_days('weeks_now.week_start', '-7 * ' ~ var('spike_weeks')) }} <= weeks_before.week_start
     group by
         weeks_now.account_id,
         weeks_now.week_start
@@ -166,9 +166,9 @@ allowed as (
             outside.account_id = expected_levels.account_id
             and outside.scope = expected_levels.scope
             and outside.scope_id = expected_levels.scope_id
-            and expected_levels.usage_date < outside.usage_date
-            and expected_levels.usage_date
-            >= {{ add_days('outside.usage_date', '-1 * ' ~ var('spike_expected_days')) }}
+            and outside.usage_date > expected_levels.usage_date
+            and {{ add_days('outside.usage_date', '-1 * ' ~ var('spike_expected_days')) }}
+            <= expected_levels.usage_date
     group by
         outside.account_id,
         outside.scope,
