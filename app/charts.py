@@ -52,7 +52,7 @@ def trend_rows(
     labelled = {day.usage_date for day in largest[:LABELLED_SPIKES]}
     rows = []
     for day in shown:
-        usual = day.median_credits
+        usual = day.expected_credits
         is_spike = _is_marked(day)
         high = min(day.high_credits, day.credits) if is_spike and day.high_credits else day.credits
         times = day.credits / usual if is_spike and usual else None

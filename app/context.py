@@ -18,6 +18,7 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
+from app.queries.insights_incidents import gather_incidents
 from app.queries.insights_projection import Outlook, gather_outlook
 from app.queries.overview import (
     Freshness,
@@ -46,6 +47,7 @@ from app.queries.usage import (
     gather_tags,
 )
 from app.usage_address import EventKey, UsageView
+from billing.incidents import Incident
 from billing.position import CreditPosition
 from billing.store import Store, open_store, store_exists
 from warehouse.errors import MeterhouseError
@@ -194,6 +196,11 @@ def outlook(gate: Gate, account_id: str) -> Outlook:
     return _outlook(_key(gate), account_id, gate)
 
 
+def incidents(gate: Gate, account_id: str, first: date, last: date) -> list[Incident]:
+    """The account's incidents with a day in a span, both ends included."""
+    return _incidents(_key(gate), account_id, first, last, gate)
+
+
 def _key(gate: Gate) -> tuple[str, Publication | None]:
     """What settled figures depend on: which lake, and what is published there."""
     return str(gate.settings.model_dump_json()), gate.publication
@@ -246,6 +253,13 @@ def _credit_ledger(
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _outlook(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> Outlook:
     return gather_outlook(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _incidents(
+    key: tuple[str, Publication | None], account_id: str, first: date, last: date, _gate: Gate
+) -> list[Incident]:
+    return gather_incidents(_gate.enter(account_id), first, last)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)

@@ -1,10 +1,12 @@
-"""What the Insights page shows stands in its address: the projection's parts, the replays' day.
+"""What the Insights page shows stands in its address: the projection's parts, the replays' day, an
+incident.
 
 Pure functions. What cannot be used is left out and named, and the page shows the rest.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from urllib.parse import urlencode
 
 from app import formats
@@ -19,10 +21,12 @@ DEFAULT_ELAPSED = 10
 
 @dataclass(frozen=True)
 class InsightsView:
-    """What is shown: the parts that the projection lists, after how many days it is replayed."""
+    """What is shown: the parts that the projection lists, after how many days it is replayed, a day
+    of the incident in full."""
 
     part: str = DEFAULT_PART
     elapsed_days: int = DEFAULT_ELAPSED
+    incident: date | None = None
 
 
 def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]]:
@@ -36,7 +40,13 @@ def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]
     if after not in map(str, ELAPSED_DAYS):
         remarks.append(f"Nothing is replayed after “{formats.clip(after, 40)}” days.")
         after = str(DEFAULT_ELAPSED)
-    return InsightsView(part, int(after)), remarks
+    incident = None
+    for text in (address.get("incident") or ())[-1:]:
+        try:
+            incident = date.fromisoformat(text)
+        except ValueError:
+            remarks.append(f"There is no day “{formats.clip(text, 40)}”.")
+    return InsightsView(part, int(after), incident), remarks
 
 
 def render(view: InsightsView) -> dict[str, list[str]]:
@@ -46,6 +56,8 @@ def render(view: InsightsView) -> dict[str, list[str]]:
         found["part"] = [view.part]
     if view.elapsed_days != DEFAULT_ELAPSED:
         found["after"] = [str(view.elapsed_days)]
+    if view.incident is not None:
+        found["incident"] = [view.incident.isoformat()]
     return found
 
 

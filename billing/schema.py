@@ -262,3 +262,22 @@ credit_void = sa.Table(
 its ``paid_minor`` is in there too: what the customer got is the difference. A chargeback takes
 the payment back; the part of it that was spent is owed, ``receivable_minor``.
 """
+
+incident_mark = sa.Table(
+    "incident_mark",
+    metadata,
+    sa.Column("mark_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("first_date", sa.Date, nullable=False),
+    sa.Column("last_date", sa.Date, nullable=False),
+    sa.Column("is_expected", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Days of an account, both inclusive, that are expected to be unusual, or no longer.
+
+Of the marks that hold for a day the newest counts.
+"""

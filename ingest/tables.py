@@ -186,6 +186,17 @@ TABLES: dict[str, str] = {
         reason varchar not null,
         recorded_at timestamp not null
     """,
+    # One row a mark: days of an account (inclusive) that are expected to be unusual, or no longer.
+    "incident_mark": """
+        load_id bigint not null,
+        mark_id bigint not null,
+        account_id varchar not null,
+        first_date date not null,
+        last_date date not null,
+        is_expected boolean not null,       -- false takes an earlier mark back
+        reason varchar not null,
+        recorded_at timestamp not null
+    """,
     # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
     "model_price": """
         load_id bigint not null,

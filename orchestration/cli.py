@@ -8,6 +8,7 @@ from orchestration.commands.accounts import accounts
 from orchestration.commands.backtest import backtest
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
+from orchestration.commands.incidents import incidents
 from orchestration.commands.load import load, replay
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -31,6 +32,7 @@ for command in (
     credits,
     doctor,
     export,
+    incidents,
     load,
     rates,
     refresh,

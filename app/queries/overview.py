@@ -62,15 +62,20 @@ class PathDay:
 
 @dataclass(frozen=True)
 class Day:
-    """One day; ``median_credits`` is usual for its weekday, above ``high_credits`` is a spike."""
+    """One day; ``expected_credits`` is usual for its weekday, above ``high_credits`` is a spike.
+
+    ``incident_date`` names the incident that explains a spike, marked as expected or not.
+    """
 
     usage_date: date
     credits: Decimal
     events: int
     failed_events: int
-    median_credits: Decimal | None
+    expected_credits: Decimal | None
     high_credits: Decimal | None
     is_spike: bool
+    is_expected: bool
+    incident_date: date | None
 
 
 @dataclass(frozen=True)

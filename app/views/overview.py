@@ -12,6 +12,7 @@ from app import charts, context, formats, theme
 from app.address import choose, month_id
 from app.address import write as write_address
 from app.gate import Account, Gate
+from app.insights_address import InsightsView
 from app.insights_address import link as insights_link
 from app.markup import (
     Bar,
@@ -50,7 +51,9 @@ from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
 from app.views.insights_projection import record_text, thin_badge
+from app.views.insights_incidents import explanation, title, usage_behind
 from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
+from billing.incidents import Incident
 from warehouse.usage.selection import Dimension, Selection
 
 MODELS_SHOWN = 8
@@ -140,7 +143,7 @@ def _month(gate: Gate, account: Account, month: date) -> None:
     partial = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
     with left:
-        _trend(view, partial)
+        _trend(gate, view, partial)
     with right:
         _categories(view, view.totals)
     left, right = row("who", 1.12, 1)
@@ -393,7 +396,7 @@ def _rate(part: int, whole: int) -> str:
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
 
 
-def _trend(view: Overview, partial: date | None) -> None:
+def _trend(gate: Gate, view: Overview, partial: date | None) -> None:
     rows = charts.trend_rows(view.days, view.month, partial, view.path)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["credits"] > row["base"] for row in rows)
@@ -418,9 +421,12 @@ def _trend(view: Overview, partial: date | None) -> None:
             alt=f"Credits a day, {formats.plural(len(spikes), 'spike')} marked",
         )
         if spikes:
-            write(_spikes(view, spikes))
-    clicked = charts.clicked_day(state)
-    if clicked is not None:
+            write(_spikes(gate, view, spikes))
+        clicked = charts.clicked_day(state)
+        spike = _incident_of(gate, view, clicked)
+        if spike is not None:
+            _cause(view, spike)
+    if clicked is not None and spike is None:
         # A new key, so that the chart has nothing selected when the reader comes back.
         st.session_state["trend-clicks"] = st.session_state.get("trend-clicks", 0) + 1
         parameters = {"account": view.account.account_id, **render_usage(_of_day(view, clicked))}
@@ -432,22 +438,57 @@ def _of_day(view: Overview, day: date) -> UsageView:
     return UsageView(Selection(day, until, time_zone=view.account.time_zone))
 
 
-def _spikes(view: Overview, spikes: list[dict[str, Any]]) -> Html:
-    """The marked days as links, for whoever reads no chart."""
+def _spikes(gate: Gate, view: Overview, spikes: list[dict[str, Any]]) -> Html:
+    """The marked days with their causes as links, for whoever reads no chart."""
     return tag(
         "div",
         tag("span", "Spikes"),
-        *(
-            link(
-                usage_link(
-                    view.account.account_id, _of_day(view, date.fromisoformat(spike["day"]))
-                ),
-                f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip(),
-                label=f"Usage of {spike['date']}, {spike['credits_text']} credits",
-            )
-            for spike in spikes[-8:]
-        ),
+        *(_spike(gate, view, spike) for spike in spikes[-8:]),
         class_="mh-spikes",
+    )
+
+
+def _spike(gate: Gate, view: Overview, spike: dict[str, Any]) -> Html:
+    day = date.fromisoformat(spike["day"])
+    text = f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip()
+    incident = _incident_of(gate, view, day)
+    if incident is None:
+        return link(
+            usage_link(view.account.account_id, _of_day(view, day)),
+            text,
+            label=f"Usage of {spike['date']}, {spike['credits_text']} credits",
+        )
+    return link(
+        insights_link(view.account.account_id, InsightsView(incident=day)),
+        text,
+        label=f"{spike['date']}, {spike['credits_text']} credits: {title(incident)}",
+    )
+
+
+def _incident_of(gate: Gate, view: Overview, day: date | None) -> Incident | None:
+    """The incident that explains a spike; None of other days."""
+    found = next((each for each in view.days if each.usage_date == day), None)
+    if day is None or found is None or found.incident_date is None:
+        return None
+    days = view.days[0].usage_date, view.days[-1].usage_date
+    incidents = context.incidents(gate, view.account.account_id, *days)
+    return next((each for each in incidents if each.first_date <= day <= each.last_date), None)
+
+
+def _cause(view: Overview, incident: Incident) -> None:
+    """What the clicked spike came from, and where its usage is."""
+    account = view.account
+    write(
+        heading(
+            f"{formats.days(incident.first_date, incident.last_date)} · {title(incident)}",
+            link(usage_behind(account, incident), "Usage"),
+            " · ",
+            link(
+                insights_link(account.account_id, InsightsView(incident=incident.first_date)),
+                "Insights",
+            ),
+        ),
+        explanation(incident),
     )
 
 

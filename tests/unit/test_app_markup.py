@@ -82,7 +82,15 @@ def test_the_platforms_name_cannot_leave_its_style_rule():
 
 def _day(number: int, credits: str, *, is_spike: bool = False, month: int = 11) -> Day:
     return Day(
-        date(2026, month, number), Decimal(credits), 10, 1, Decimal(10), Decimal(15), is_spike
+        date(2026, month, number),
+        Decimal(credits),
+        10,
+        1,
+        Decimal(10),
+        Decimal(15),
+        is_spike,
+        is_expected=False,
+        incident_date=None,
     )
 
 

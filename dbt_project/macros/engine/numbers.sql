@@ -45,3 +45,13 @@
 {% macro duckdb__median_over(expression, window) -%}
     quantile_cont({{ expression }}, 0.5) over ({{ window }})
 {%- endmacro %}
+
+
+{# The median of a list of doubles; nulls are no values, and of nothing else it is null. #}
+{% macro median_of(values) -%}
+    {{ return(adapter.dispatch('median_of', 'meterhouse')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__median_of(values) -%}
+    list_median([{{ values | join(', ') }}])
+{%- endmacro %}
