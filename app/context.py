@@ -18,6 +18,7 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
+from app.queries.insights_projection import Projection, gather_projection
 from app.queries.overview import (
     Freshness,
     Overview,
@@ -188,6 +189,11 @@ def credit_ledger(gate: Gate, account_id: str, chosen: LedgerFilter, page: int) 
     return _credit_ledger(_key(gate), account_id, chosen, page, gate)
 
 
+def projection(gate: Gate, account_id: str) -> Projection | None:
+    """What the account's month is heading for."""
+    return _projection(_key(gate), account_id, gate)
+
+
 def _key(gate: Gate) -> tuple[str, Publication | None]:
     """What settled figures depend on: which lake, and what is published there."""
     return str(gate.settings.model_dump_json()), gate.publication
@@ -235,6 +241,13 @@ def _credit_ledger(
     _gate: Gate,
 ) -> LedgerPage:
     return gather_ledger(_gate.enter(account_id), chosen, page)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _projection(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> Projection | None:
+    return gather_projection(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
