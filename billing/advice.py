@@ -135,9 +135,7 @@ def _acceptances(connection: sa.Connection, account_id: str | None) -> list[Acce
     )
     query = (
         sa.select(advice_decision)
-        .where(
-            advice_decision.c.decision_id.in_(newest), advice_decision.c.decision == "accepted"
-        )
+        .where(advice_decision.c.decision_id.in_(newest), advice_decision.c.decision == "accepted")
         .order_by(advice_decision.c.decision_id.desc())
     )
     if account_id is not None:

@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.advice import advice
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
 from orchestration.commands.load import load, replay
@@ -26,6 +27,7 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    advice,
     credits,
     doctor,
     export,
