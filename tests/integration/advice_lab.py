@@ -79,13 +79,13 @@ def call(
         "model": model,
         "event_id": f"call {next(NAMES)}",
         "occurred_at": moment,
-        "usage_date_utc": moment.date(),
         "input_tokens": prompt,
         "output_tokens": output,
         "credits": None if credits is None else round(credits, 9),
         "identity_hash": 0,
         **given,
     }
+    row["usage_date_utc"] = row["occurred_at"].date()
     return Call(row, spares or {})
 
 

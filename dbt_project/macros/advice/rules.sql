@@ -153,9 +153,8 @@
         when {{ advice }}.kind = 'failures' then case when {{ event }}.status = 'ok' then 1 else 0 end
         when {{ advice }}.kind in ('repeated_requests', 'repeated_shapes')
             then case when {{ event }}.is_repeated then 0 else 1 end
-        when {{ advice }}.kind = 'prompt_caching'
-            then {{ event }}.prompt_tokens + coalesce({{ event }}.output_tokens, 0)
-        else 1
+        -- An output token costs about as much as five of input; a call without tokens is one unit.
+        else greatest({{ event }}.prompt_tokens + 5 * coalesce({{ event }}.output_tokens, 0), 1)
     end
 {%- endmacro %}
 
