@@ -137,10 +137,11 @@ def _advice(
                     tag("p", evidence_of(advice, names), class_="mh-soft"),
                     class_="mh-advice-text",
                 ),
-                stat(
-                    "Saves a month",
-                    formats.credits(advice.saved_credits_month),
-                    f"{formats.share(advice.saved_credits / advice.credits)} of these calls",
+                tag(
+                    "div",
+                    tag("b", formats.credits(advice.saved_credits_month)),
+                    tag("div", "credits a month", class_="mh-detail"),
+                    class_="mh-advice-figure",
                 ),
                 class_="mh-advice",
             )
