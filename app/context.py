@@ -1,6 +1,6 @@
 """What a run of a page works with: settings, the gate, and figures cached by snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +18,14 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
+from app.queries.insights_advice import (
+    Advice,
+    AdviceEvents,
+    Week,
+    gather_advice,
+    gather_advice_events,
+    gather_weeks,
+)
 from app.queries.insights_incidents import gather_incidents
 from app.queries.insights_projection import Outlook, gather_outlook
 from app.queries.overview import (
@@ -201,6 +209,21 @@ def incidents(gate: Gate, account_id: str, first: date, last: date) -> list[Inci
     return _incidents(_key(gate), account_id, first, last, gate)
 
 
+def advice(gate: Gate, account_id: str) -> tuple[Advice, ...]:
+    """The advice to an account, what saves most first."""
+    return _advice(_key(gate), account_id, gate)
+
+
+def advice_weeks(gate: Gate, account_id: str) -> Mapping[int, tuple[Week, ...]]:
+    """What accepted advice has saved a week, by the decision."""
+    return _advice_weeks(_key(gate), account_id, gate)
+
+
+def advice_events(gate: Gate, account_id: str, chosen: Advice, page: int) -> AdviceEvents:
+    """A page of the events of an advice."""
+    return _advice_events(_key(gate), account_id, chosen, page, gate)
+
+
 def _key(gate: Gate) -> tuple[str, Publication | None]:
     """What settled figures depend on: which lake, and what is published there."""
     return str(gate.settings.model_dump_json()), gate.publication
@@ -365,3 +388,24 @@ def _usage_pending(
     return gather_pending_events(
         _gate.enter(account_id), selection, publication.raw_load_id if publication else 0
     )
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> tuple[Advice, ...]:
+    return gather_advice(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice_weeks(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> Mapping[int, tuple[Week, ...]]:
+    return gather_weeks(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice_events(
+    key: tuple[str, Publication | None], account_id: str, chosen: Advice, page: int, _gate: Gate
+) -> AdviceEvents:
+    return gather_advice_events(_gate.enter(account_id), chosen, page)

@@ -1,5 +1,5 @@
 """What the Insights page shows stands in its address: the projection's parts, the replays' day, an
-incident.
+incident, the calls of an advice.
 
 Pure functions. What cannot be used is left out and named, and the page shows the rest.
 """
@@ -22,11 +22,14 @@ DEFAULT_ELAPSED = 10
 @dataclass(frozen=True)
 class InsightsView:
     """What is shown: the parts that the projection lists, after how many days it is replayed, a day
-    of the incident in full."""
+    of the incident in full, and a page of the calls of an advice.
+    """
 
     part: str = DEFAULT_PART
     elapsed_days: int = DEFAULT_ELAPSED
     incident: date | None = None
+    advice: str | None = None
+    page: int = 1
 
 
 def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]]:
@@ -46,7 +49,14 @@ def parse(address: Mapping[str, Sequence[str]]) -> tuple[InsightsView, list[str]
             incident = date.fromisoformat(text)
         except ValueError:
             remarks.append(f"There is no day “{formats.clip(text, 40)}”.")
-    return InsightsView(part, int(after), incident), remarks
+    advice = (address.get("advice") or (None,))[-1]
+    page = 1
+    if advice is not None and (text := (address.get("page") or ("1",))[-1]) != "1":
+        if text.isdecimal() and text.isascii() and len(text) < 8 and int(text) > 0:
+            page = int(text)
+        else:
+            remarks.append(f"There is no page “{formats.clip(text, 40)}”.")
+    return InsightsView(part, int(after), incident, advice[:32] if advice else None, page), remarks
 
 
 def render(view: InsightsView) -> dict[str, list[str]]:
@@ -58,6 +68,10 @@ def render(view: InsightsView) -> dict[str, list[str]]:
         found["after"] = [str(view.elapsed_days)]
     if view.incident is not None:
         found["incident"] = [view.incident.isoformat()]
+    if view.advice is not None:
+        found["advice"] = [view.advice]
+        if view.page != 1:
+            found["page"] = [str(view.page)]
     return found
 
 

@@ -24,6 +24,7 @@ SYNCED: dict[str, str] = {
     "credit_grant": "grant_id",
     "credit_void": "void_id",
     "incident_mark": "mark_id",
+    "advice_decision": "decision_id",
 }
 """Raw tables that come from the operational store, each with the id that only grows."""
 

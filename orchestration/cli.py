@@ -5,6 +5,7 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.advice import advice
 from orchestration.commands.backtest import backtest
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
@@ -28,6 +29,7 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    advice,
     backtest,
     credits,
     doctor,

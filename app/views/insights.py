@@ -8,7 +8,7 @@ import streamlit as st
 from app import address, context, formats
 from app.insights_address import parse, render
 from app.markup import empty, notice, tag
-from app.views import insights_incidents, insights_projection
+from app.views import insights_advice, insights_incidents, insights_projection
 from app.views.parts import choose_account, no_accounts, nothing_published, watch, write
 
 
@@ -46,6 +46,7 @@ def draw() -> None:
     else:
         insights_projection.draw(gate, account, view)
         insights_incidents.draw(gate, account, view)
+        insights_advice.draw(gate, account, view)
     watch(gate.publication)
 
 

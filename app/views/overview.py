@@ -50,8 +50,8 @@ from app.usage_address import UsageView
 from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
-from app.views.insights_projection import record_text, thin_badge
 from app.views.insights_incidents import explanation, title, usage_behind
+from app.views.insights_projection import record_text, thin_badge
 from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
 from billing.incidents import Incident
 from warehouse.usage.selection import Dimension, Selection

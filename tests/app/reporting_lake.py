@@ -566,6 +566,59 @@ from (values
 cross join (values ('EUR', 1), ('USD', 1.1), ('JPY', 1.6)) as money(currency, rate);
 """
 
+# acme: one advice of each kind; mallory: an agent with a hostile name; an acceptance is measured.
+_ADVICE = """
+create table marts.main.rpt_insights_advice as
+select account_id, substr(md5(account_id || kind || agent_id), 1, 12) as advice_id, kind, agent_id,
+    case when kind <> 'failures' then 'llm' end as category,
+    case when kind <> 'failures' then 'claude-opus-4-6' end as model,
+    case when kind = 'cheaper_model' then 'claude-sonnet-4-5' end as candidate_model,
+    basis as credit_basis, is_guess, cast(events as bigint) as events, cast(21 as bigint) as days,
+    cast(events * 3 as bigint) as scope_events, cast(events * 4 as bigint) as agent_events,
+    cast(case when kind = 'failures' then events * 1.2 else 3 end as bigint) as agent_failed_events,
+    cast(credits * 6 as decimal(38, 9)) as agent_credits,
+    cast(credits as decimal(38, 9)) as credits,
+    cast(credits * part as decimal(38, 9)) as saved_credits,
+    cast(credits * part * 30 / 28 as decimal(38, 9)) as saved_credits_month,
+    cast(events * 3 as bigint) as baseline_units,
+    cast(credits * 3 as decimal(38, 9)) as baseline_quantity,
+    $today - 28 as window_from, $today as window_until,
+    cast($today - 27 as timestamp) as first_occurred_at,
+    cast($today - 1 as timestamp) as last_occurred_at
+from (values
+    ('acme', 'cheaper_model', 'research-agent', 'own_log', false, 842, 214.2, 0.6),
+    ('acme', 'repeated_requests', 'support-copilot', 'log', false, 391, 88.1, 1.0),
+    ('acme', 'prompt_caching', 'contract-checker', 'list_price', true, 205, 143.7, 0.48),
+    ('acme', 'batching', 'translator', 'list_price', false, 4120, 61.0, 0.5),
+    ('acme', 'failures', 'qa-tester', 'log', false, 57, 21.4, 1.0),
+    ('acme', 'repeated_shapes', 'sql-analyst', 'log', true, 66, 12.9, 1.0),
+    ('mallory', 'repeated_requests', $hostile, 'log', false, 40, 9.5, 1.0)
+) as advice(account_id, kind, agent_id, basis, is_guess, events, credits, part);
+
+create table marts.main.rpt_insights_advice_event as
+select advice.account_id, advice_id, kind, agent_id, 'llm' as category, 'claude-opus-4-6' as model,
+    candidate_model, 'meterhouse' as source, 'ev-' || number as event_id, credit_basis,
+    cast(credits / events as decimal(18, 9)) as credits,
+    cast(saved_credits / events as decimal(18, 9)) as saved_credits,
+    $today - cast(1 + number % 20 as integer) as usage_date_utc,
+    cast($today - cast(1 + number % 20 as integer) as timestamp)
+        + to_seconds(cast(number * 61 % 86400 as integer)) as occurred_at
+from marts.main.rpt_insights_advice as advice,
+lateral (select unnest(generate_series(1, events)) as number);
+
+create table marts.main.rpt_insights_advice_saving as
+select account_id, cast(1 as bigint) as decision_id, advice_id,
+    cast(week as integer) as week_number,
+    $today - 21 + cast(7 * (week - 1) as integer) as week_from,
+    cast(7 as integer) as days, cast(700 as bigint) as events, cast(700 as bigint) as units,
+    cast(60 as decimal(38, 9)) as expected_credits,
+    cast(60 - 9 * week as decimal(38, 9)) as actual_credits,
+    cast(9 * week as decimal(38, 9)) as saved_credits
+from marts.main.rpt_insights_advice
+cross join (values (1), (2), (3)) as weeks(week)
+where account_id = 'acme' and kind = 'cheaper_model';
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -656,6 +709,7 @@ def make_lake(settings: Settings) -> Publication:
             _REPORTING,
             _EVENTS,
             _CREDITS,
+            _ADVICE,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
