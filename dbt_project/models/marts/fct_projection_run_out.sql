@@ -60,6 +60,7 @@ open_lots as (
 
     select
         accounts.account_id,
+        lots.lot_id,
         lots.burn_rank,
         case
             when lots.status = 'scheduled' then lots.granted_credits
@@ -96,6 +97,7 @@ held_lots as (
 
     select
         account_id,
+        lot_id,
         burn_rank,
         credits,
         begin_segment,
@@ -222,6 +224,7 @@ scenario_lots as (
 
     select
         scenarios.scenario || ' ' || held_lots.account_id as account_id,
+        held_lots.lot_id,
         row_number() over (
             partition by scenarios.scenario, held_lots.account_id
             order by held_lots.burn_rank
