@@ -1,7 +1,8 @@
 """The charts: pure functions from figures to Altair. Floats only here, where pixels are drawn."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,20 @@ CLICKED = "clicked"
 BARS_SHOWN = 400
 """Days that are drawn each as a bar; longer ranges are drawn by months."""
 
+
+@dataclass(frozen=True)
+class Measure:
+    """What the bars and lines of a month stand for: its name, its figure of a day, as text."""
+
+    title: str
+    of: Callable[[Day], Decimal]
+    text: Callable[[Decimal | None], str]
+
+
+CREDITS = Measure("Credits", lambda day: day.credits, formats.credits)
+OPERATIONS = Measure("Operations", lambda day: Decimal(day.events), formats.number)
+"""How usage without credits is drawn."""
+
 AMOUNT = "format(datum.value, datum.value < 100000 ? ',.6~g' : '.3~s')"
 
 
@@ -33,7 +48,11 @@ def trend_axis(month: date) -> list[date]:
 
 
 def trend_rows(
-    days: Sequence[Day], month: date, partial: date | None, path: Sequence[PathDay] = ()
+    days: Sequence[Day],
+    month: date,
+    partial: date | None,
+    path: Sequence[PathDay] = (),
+    measure: Measure = CREDITS,
 ) -> list[dict[str, Any]]:
     """One row a day of :func:`trend_axis`, with its texts; ``partial`` is still running.
 
@@ -41,6 +60,7 @@ def trend_rows(
     ``expected`` for the days of ``path`` that have no usage yet. A
     spike is split at what is usual at most for its weekday: ``base`` below, the rest above. Only
     spikes of the month itself are marked, and the largest of them say how many times the usual.
+    What is usual is known of credits only.
     """
     first = trend_axis(month)[0]
     shown = [day for day in days if day.usage_date >= first]
@@ -52,10 +72,11 @@ def trend_rows(
     labelled = {day.usage_date for day in largest[:LABELLED_SPIKES]}
     rows = []
     for day in shown:
-        usual = day.expected_credits
-        is_spike = _is_marked(day)
-        high = min(day.high_credits, day.credits) if is_spike and day.high_credits else day.credits
-        times = day.credits / usual if is_spike and usual else None
+        value = measure.of(day)
+        usual = day.expected_credits if measure is CREDITS else None
+        is_spike = _is_marked(day) and measure is CREDITS
+        high = min(day.high_credits, value) if is_spike and day.high_credits else value
+        times = value / usual if is_spike and usual else None
         rows.append(
             {
                 "day": day.usage_date.isoformat(),
@@ -66,7 +87,7 @@ def trend_rows(
                 else "partial"
                 if day.usage_date == partial
                 else "month",
-                "credits": float(day.credits),
+                "value": float(value),
                 "base": float(high),
                 "usual": None if usual is None else float(usual),
                 "mark": f"▲ {formats.number(times, 1)}×"
@@ -74,7 +95,7 @@ def trend_rows(
                 else "▲"
                 if is_spike and day.usage_date >= month
                 else "",
-                "credits_text": formats.credits(day.credits)
+                "value_text": measure.text(value)
                 + (" so far" if day.usage_date == partial else ""),
                 "usual_text": formats.credits(usual),
                 "events_text": formats.number(day.events),
@@ -91,19 +112,21 @@ def _expected(day: PathDay) -> dict[str, Any]:
         "date": formats.day(day.usage_date),
         "short_date": formats.short_day(day.usage_date),
         "kind": "expected",
-        "credits": float(day.expected_credits),
+        "value": float(day.expected_credits),
         "base": float(day.expected_credits),
         "usual": None,
         "mark": "",
-        "credits_text": f"{formats.credits(day.expected_credits)} expected",
+        "value_text": f"{formats.credits(day.expected_credits)} expected",
         "usual_text": formats.DASH,
         "events_text": formats.DASH,
         "failed_text": formats.DASH,
     }
 
 
-def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -> alt.LayerChart:
-    """Credits a day as bars, what is usual as a calm line, the part above it marked on spikes.
+def trend_chart(
+    rows: Sequence[dict[str, Any]], month: date, colours: Palette, measure: Measure = CREDITS
+) -> alt.LayerChart:
+    """A measure a day as bars, what is usual as a calm line, the part above it marked on spikes.
 
     A click on a bar selects its ``day`` as :data:`CLICKED`.
     """
@@ -124,9 +147,15 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
     axis = amount_axis(colours, tick_count=4)
     tooltip = [
         alt.Tooltip("date:N", title="Day"),
-        alt.Tooltip("credits_text:N", title="Credits"),
-        alt.Tooltip("usual_text:N", title="Usual for the weekday"),
-        alt.Tooltip("events_text:N", title="Operations"),
+        alt.Tooltip("value_text:N", title=measure.title),
+        *(
+            [
+                alt.Tooltip("usual_text:N", title="Usual for the weekday"),
+                alt.Tooltip("events_text:N", title="Operations"),
+            ]
+            if measure is CREDITS
+            else []
+        ),
         alt.Tooltip("failed_text:N", title="Failed"),
     ]
     fill = alt.Color(
@@ -151,11 +180,11 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
         .add_params(alt.selection_point(name=CLICKED, fields=["day"], on="click", toggle=False))
     )
     above = (
-        base.transform_filter("datum.credits > datum.base")
+        base.transform_filter("datum.value > datum.base")
         .mark_bar(cornerRadiusEnd=2, color=colours.spike)
         .encode(
             y=alt.Y("base:Q", axis=axis),
-            y2="credits:Q",
+            y2="value:Q",
             opacity=alt.condition("datum.kind == 'before'", alt.value(0.45), alt.value(1.0)),
             tooltip=tooltip,
         )
@@ -166,14 +195,14 @@ def trend_chart(rows: Sequence[dict[str, Any]], month: date, colours: Palette) -
     marks = [
         base.transform_filter("datum.mark != ''")
         .mark_text(dy=-9, fontSize=11, fontWeight=600, **drawn)
-        .encode(y=alt.Y("credits:Q", axis=axis), text="mark:N", tooltip=tooltip)
+        .encode(y=alt.Y("value:Q", axis=axis), text="mark:N", tooltip=tooltip)
         for drawn in (
             {"color": colours.surface, "stroke": colours.surface, "strokeWidth": 4},
             {"color": colours.spike},
         )
     ]
     layers = [bars]
-    if any(row["credits"] > row["base"] for row in rows):
+    if any(row["value"] > row["base"] for row in rows):
         layers.append(above)
     layers.append(usual)
     if any(row["mark"] for row in rows):
@@ -284,9 +313,12 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
 
 
 def pace_rows(
-    days: Sequence[Day], month: date, path: Sequence[PathDay] = ()
+    days: Sequence[Day],
+    month: date,
+    path: Sequence[PathDay] = (),
+    measure: Measure = CREDITS,
 ) -> list[dict[str, Any]]:
-    """Credits summed from the first day of a month: this one, the one before, the projection.
+    """A measure summed from the first day of a month: this one, the one before, the projection.
 
     ``path`` are the days to come with their range; a complete month has none.
     """
@@ -297,27 +329,22 @@ def pace_rows(
         for day in days:
             if day.usage_date.replace(day=1) != first:
                 continue
-            total += day.credits
-            rows.append(_pace(line, day.usage_date.day, total, day.usage_date))
+            total += measure.of(day)
+            rows.append(_pace(line, day.usage_date.day, total, day.usage_date, measure))
     current = [row for row in rows if row["line"] == "month"]
     to_come = [day for day in path if not current or day.usage_date.day > current[-1]["number"]]
     if to_come:
         if current:
             here = {"low": current[-1]["total"], "high": current[-1]["total"]}
             rows.append({**current[-1], "line": "projected", **here})
-        rows.extend(
-            {
-                **_pace("projected", day.usage_date.day, day.projected_credits, day.usage_date),
-                "low": float(day.projected_low_credits),
-                "high": float(day.projected_high_credits),
-            }
-            for day in to_come
-        )
+        rows.extend(_projected(day) for day in to_come)
     return rows
 
 
-def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerChart:
-    """The month's credits growing day by day, beside the month before and to the projection."""
+def pace_chart(
+    rows: Sequence[dict[str, Any]], colours: Palette, measure: Measure = CREDITS
+) -> alt.LayerChart:
+    """The month's usage growing day by day, beside the month before and to the projection."""
     last = max([28, *(row["number"] for row in rows)])
     source = alt.InlineData(values=list(rows))
     x = alt.X(
@@ -331,7 +358,7 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
     )
     tooltip = [
         alt.Tooltip("date:N", title="Up to"),
-        alt.Tooltip("total_text:N", title="Credits"),
+        alt.Tooltip("total_text:N", title=measure.title),
     ]
     base = alt.Chart(source).encode(x=x, y=y)
 
@@ -362,12 +389,20 @@ def pace_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCha
     return calm([*layers, base.mark_point(size=120, opacity=0).encode(tooltip=tooltip)], 150)
 
 
-def _pace(line: str, number: int, total: Decimal, last: date) -> dict[str, Any]:
+def _projected(day: PathDay) -> dict[str, Any]:
+    return {
+        **_pace("projected", day.usage_date.day, day.projected_credits, day.usage_date, CREDITS),
+        "low": float(day.projected_low_credits),
+        "high": float(day.projected_high_credits),
+    }
+
+
+def _pace(line: str, number: int, total: Decimal, last: date, measure: Measure) -> dict[str, Any]:
     return {
         "line": line,
         "number": number,
         "total": float(total),
-        "total_text": formats.credits(total) + (" projected" if line == "projected" else ""),
+        "total_text": measure.text(total) + (" projected" if line == "projected" else ""),
         "date": formats.day(last),
     }
 

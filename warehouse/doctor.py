@@ -1,6 +1,5 @@
 """Are lakes, pointer and store in agreement? Looks at everything and changes nothing."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,7 +105,7 @@ def examine(
                 continue
             try:
                 findings.extend(examination(patient))
-            except (duckdb.Error, sqlite3.Error, OSError) as error:
+            except (duckdb.Error, OSError) as error:
                 findings.append(Finding(name, "problem", f"could not be examined: {error}"))
         if store_terms is not None and "raw" in attached:
             findings.append(_compare_terms(patient, store_terms))
@@ -139,11 +138,9 @@ def _examine_mode(patient: _Patient) -> Iterator[Finding]:
         return
     for lake in sorted(patient.attached):
         file = catalog_file(patient.settings, lake)
-        catalog = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-        try:
-            (mode,) = catalog.execute("pragma journal_mode").fetchone()
-        finally:
-            catalog.close()
+        (mode,) = patient.connection.execute(
+            f"from sqlite_query('__ducklake_metadata_{lake}', 'pragma journal_mode')"
+        ).fetchall()[0]
         if mode == "wal":
             yield Finding(f"{lake}_catalog_mode", "ok", f"{file.name} is in write-ahead mode")
         else:

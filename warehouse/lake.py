@@ -6,7 +6,7 @@ what dbt built and is written by the builder. Each is a DuckLake: Parquet files 
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,17 @@ def reading_head(settings: Settings, *lakes: Lake) -> Connection:
     return connection
 
 
+def seal(connection: Connection, settings: Settings) -> None:
+    """Leave a connection the files of the lakes and nothing else of the machine, for good.
+
+    Files elsewhere, extensions and settings are refused from here on.
+    """
+    folders = ", ".join(f"'{_quoted(settings.lake_files(lake))}'" for lake in LAKES)
+    connection.execute(f"set allowed_directories = [{folders}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
 def current_snapshot(connection: Connection, alias: str) -> int:
     """The newest snapshot id of an attached lake."""
     row = connection.execute(f"select id from ducklake_current_snapshot('{alias}')").fetchone()
@@ -156,14 +167,16 @@ def current_snapshot(connection: Connection, alias: str) -> int:
 def head_state(connection: Connection, settings: Settings, lake: Lake) -> Any:
     """What stays the same as long as nobody commits to an attached lake: its newest snapshot.
 
-    A SQLite catalog is asked past DuckDB, which would take ten times as long.
+    A SQLite catalog is asked in its own SQL, which is three times as fast. Never through Python's
+    SQLite: where one of two SQLites in a process opens a file, the other's locks on it are gone,
+    and with them the memory that it shares (sqlite.org, "How To Corrupt", 2.2.1).
     """
     if settings.catalog_url:
         return current_snapshot(connection, lake)
-    with closing(sqlite3.connect(f"file:{catalog_file(settings, lake)}?mode=ro", uri=True)) as file:
-        return file.execute(
-            "select snapshot_id, snapshot_time from ducklake_snapshot order by 1 desc limit 1"
-        ).fetchone()
+    return connection.execute(
+        f"from sqlite_query('__ducklake_metadata_{lake}',"
+        " 'select snapshot_id, snapshot_time from ducklake_snapshot order by 1 desc limit 1')"
+    ).fetchone()
 
 
 def table_exists(connection: Connection, table: str) -> bool:

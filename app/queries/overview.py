@@ -88,6 +88,7 @@ class CategoryUse:
     credits: Decimal
     share: Decimal
     events: int
+    unrated_events: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class ModelUse:
     credits: Decimal
     share: Decimal
     events: int
+    unrated_events: int
     total_tokens: int | None
     provider_cost_usd: Decimal | None
     credits_per_mtok: Decimal | None
@@ -114,6 +116,7 @@ class AgentUse:
     credits: Decimal
     share: Decimal
     events: int
+    unrated_events: int
     failed_events: int
     last_used_at: datetime | None
 
@@ -125,6 +128,7 @@ class AgentDay:
     agent_id: str
     usage_date: date
     credits: Decimal
+    events: int
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,16 @@ class Overview:
     agents: tuple[AgentUse, ...]
     sparklines: dict[str, tuple[Decimal, ...]]
 
+    @property
+    def is_in_credits(self) -> bool:
+        """Whether the month can be drawn in credits; one without any is drawn in operations."""
+        return self.totals is not None and self.totals.credits > 0
+
+
+def known_credits(use: MonthTotals | CategoryUse | ModelUse | AgentUse) -> Decimal | None:
+    """The credits of a sum; None where it has none and operations are held back without a rate."""
+    return use.credits if use.credits or not use.unrated_events else None
+
 
 def gather_overview(reader: AccountReader, month: date) -> Overview:
     """Read the overview of the month that starts at ``month``."""
@@ -228,20 +242,21 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         else []
     )
     totals = reader.ask(MONTH, month=month)
-    is_running = bool(totals) and not totals[0].is_complete
+    in_credits = bool(totals) and totals[0].credits > 0
+    has_projection = in_credits and not totals[0].is_complete
     return Overview(
         account=reader.account,
         month=month,
         totals=totals[0] if totals else None,
         days=tuple(days),
-        path=tuple(reader.ask(PATH, month=month)) if is_running else (),
+        path=tuple(reader.ask(PATH, month=month)) if has_projection else (),
         record=track_record(reader.ask(REPLAYS), nearest_replay(int(totals[0].elapsed_days)))
-        if is_running
+        if has_projection
         else None,
         categories=tuple(reader.ask(CATEGORIES, month=month)),
         models=tuple(reader.ask(MODELS, month=month)),
         agents=tuple(agents),
-        sparklines=sparklines(top, agent_days, last),
+        sparklines=sparklines(top, agent_days, last, in_credits=in_credits),
     )
 
 
@@ -257,14 +272,18 @@ def gather_pending(reader: AccountReader, raw_load_id: int) -> Pending:
 
 
 def sparklines(
-    agents: list[str], days: list[AgentDay], last: date
+    agents: list[str], days: list[AgentDay], last: date, *, in_credits: bool = True
 ) -> dict[str, tuple[Decimal, ...]]:
-    """For each agent its credits of the :data:`SPARKLINE_DAYS` days up to ``last``, 0 if none."""
-    credits = {(day.agent_id, day.usage_date): day.credits for day in days}
-    dates = [last - timedelta(days=back) for back in reversed(range(SPARKLINE_DAYS))]
-    return {
-        agent: tuple(credits.get((agent, date), Decimal(0)) for date in dates) for agent in agents
+    """For each agent its credits (or operations) of the :data:`SPARKLINE_DAYS` days up to ``last``.
+
+    Days without usage are 0.
+    """
+    used = {
+        (day.agent_id, day.usage_date): day.credits if in_credits else Decimal(day.events)
+        for day in days
     }
+    dates = [last - timedelta(days=back) for back in reversed(range(SPARKLINE_DAYS))]
+    return {agent: tuple(used.get((agent, date), Decimal(0)) for date in dates) for agent in agents}
 
 
 def months_of(account: Account) -> list[date]:

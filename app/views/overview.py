@@ -42,6 +42,7 @@ from app.queries.overview import (
     MonthTotals,
     Overview,
     Pending,
+    known_credits,
     months_of,
     next_month,
     previous_month,
@@ -213,6 +214,7 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
     """The month in one figure and how it got there; four smaller figures beside it."""
     name = formats.month_name(view.month)
     before = formats.month_name(previous_month(view.month))
+    measure = _measure(view)
     left, right = row("totals", 1.75, 1)
     with left, card("used"):
         number, pace = st.columns([1, 1.5], gap="medium", vertical_alignment="center")
@@ -220,21 +222,21 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
             write(
                 stat(
                     f"Credits used in {name}",
-                    formats.credits(totals.credits),
+                    formats.credits(known_credits(totals)),
                     *_compared(view, totals, before),
                     is_big=True,
                     href=_behind(view),
                 )
             )
         with pace:
-            rows = charts.pace_rows(view.days, view.month, view.path)
-            write(_pace_key(totals, name, before))
+            rows = charts.pace_rows(view.days, view.month, view.path, measure)
+            write(_pace_key(view, totals, name, before))
             st.altair_chart(
-                charts.pace_chart(rows, _palette()),
+                charts.pace_chart(rows, _palette(), measure),
                 key="pace",
-                alt=f"Credits summed over the days of {name}",
+                alt=f"{measure.title} summed over the days of {name}",
             )
-        if not totals.is_complete:
+        if not totals.is_complete and view.is_in_credits:
             write(_outlook(view, totals))
     with right:
         _tiles(view, totals, name)
@@ -243,6 +245,8 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
 def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     """How the month stands beside the same days of the month before, and all of it."""
     previous, to_date = totals.previous_credits, totals.previous_credits_to_date
+    if known_credits(totals) is None:
+        return [f"No rate yet for {formats.plural(totals.unrated_events, 'operation')}"]
     if previous is None:
         return [f"No usage in {before} to compare with"]
     base = previous if totals.is_complete else to_date
@@ -261,14 +265,20 @@ def _compared(view: Overview, totals: MonthTotals, before: str) -> list[Child]:
     return [*lines, tag("div", link(href, whole), class_="mh-foot")]
 
 
-def _pace_key(totals: MonthTotals, name: str, before: str) -> Html:
+def _measure(view: Overview) -> charts.Measure:
+    """What the charts draw: credits, or operations where there are none."""
+    return charts.CREDITS if view.is_in_credits else charts.OPERATIONS
+
+
+def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Html:
     return tag(
         "div",
+        None if view.is_in_credits else tag("span", "operations"),
         tag("span", name, class_="mh-key mh-key-accent"),
         tag("span", before, class_="mh-key mh-key-usual")
         if totals.previous_credits is not None
         else None,
-        None if totals.is_complete else tag("span", "projected", class_="mh-key mh-key-dots"),
+        tag("span", "projected", class_="mh-key mh-key-dots") if view.path else None,
         class_="mh-keys",
     )
 
@@ -330,12 +340,14 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
 def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
     low, high = totals.projected_low_credits, totals.projected_high_credits
     cost = totals.projected_cost_usd
+    is_known = known_credits(totals) is not None
     worth = f" About {formats.usd(cost)} of provider cost." if cost is not None else ""
+    range_ = f"{formats.credits(low)} – {formats.credits(high)}" if low is not None else None
     return Tile(
         "projected",
         "Projected total",
-        formats.credits(totals.projected_credits),
-        f"{formats.credits(low)} – {formats.credits(high)}" if low is not None else None,
+        formats.credits(totals.projected_credits if is_known else None),
+        range_ if is_known else "no rate yet",
         href,
         f"What {name} is expected to end with, from the account's weekdays, its trend and the year "
         f"before; the range below holds it in 80 % of months.{worth}",
@@ -343,10 +355,11 @@ def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
 
 
 def _average(totals: MonthTotals, href: str) -> Tile:
+    credits = known_credits(totals)
     return Tile(
         "average",
         "Credits a day",
-        formats.credits(totals.credits / totals.days_in_month),
+        formats.credits(None if credits is None else credits / totals.days_in_month),
         f"over {totals.days_in_month} days, complete",
         href,
     )
@@ -397,14 +410,17 @@ def _rate(part: int, whole: int) -> str:
 
 
 def _trend(gate: Gate, view: Overview, partial: date | None) -> None:
-    rows = charts.trend_rows(view.days, view.month, partial, view.path)
+    measure = _measure(view)
+    rows = charts.trend_rows(view.days, view.month, partial, view.path, measure)
     spikes = [row for row in rows if row["mark"]]
-    has_spikes = any(row["credits"] > row["base"] for row in rows)
+    has_spikes = any(row["value"] > row["base"] for row in rows)
     with card("trend"):
         write(
             heading(
-                "Credits a day",
-                tag("span", "usual for the weekday", class_="mh-key mh-key-usual"),
+                f"{measure.title} a day",
+                tag("span", "usual for the weekday", class_="mh-key mh-key-usual")
+                if view.is_in_credits
+                else None,
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
                 if has_spikes
                 else None,
@@ -415,10 +431,10 @@ def _trend(gate: Gate, view: Overview, partial: date | None) -> None:
             )
         )
         state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette()),
+            charts.trend_chart(rows, view.month, _palette(), measure),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
-            alt=f"Credits a day, {formats.plural(len(spikes), 'spike')} marked",
+            alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",
         )
         if spikes:
             write(_spikes(gate, view, spikes))
@@ -456,12 +472,12 @@ def _spike(gate: Gate, view: Overview, spike: dict[str, Any]) -> Html:
         return link(
             usage_link(view.account.account_id, _of_day(view, day)),
             text,
-            label=f"Usage of {spike['date']}, {spike['credits_text']} credits",
+            label=f"Usage of {spike['date']}, {spike['value_text']} credits",
         )
     return link(
         insights_link(view.account.account_id, InsightsView(incident=day)),
         text,
-        label=f"{spike['date']}, {spike['credits_text']} credits: {title(incident)}",
+        label=f"{spike['date']}, {spike['value_text']} credits: {title(incident)}",
     )
 
 
@@ -493,7 +509,7 @@ def _cause(view: Overview, incident: Incident) -> None:
 
 
 def _categories(view: Overview, totals: MonthTotals) -> None:
-    in_credits = totals.credits > 0
+    in_credits = view.is_in_credits
     with card("categories"):
         write(
             heading("By category", "share · credits" if in_credits else "operations"),
@@ -502,11 +518,11 @@ def _categories(view: Overview, totals: MonthTotals) -> None:
                     Bar(
                         use.label,
                         use.share if in_credits else Decimal(use.events),
-                        f"{formats.share(use.share)} · {formats.credits(use.credits)}"
+                        f"{formats.share(use.share)} · {formats.credits(known_credits(use))}"
                         if in_credits
                         else formats.number(use.events),
                         theme.category_colour(use.category),
-                        f"{use.label}: {formats.credits(use.credits)} credits, "
+                        f"{use.label}: {formats.credits(known_credits(use))} credits, "
                         f"{formats.plural(use.events, 'operation')}",
                         _behind(view, categories=(use.category,)),
                     )
@@ -534,7 +550,7 @@ def _models(view: Overview) -> None:
 
 
 def _model_row(use: ModelUse, view: Overview) -> list[Child]:
-    top = max(model.share for model in view.models)
+    top, share = max(_share(view, model) for model in view.models), _share(view, use)
     name = "No model" if use.model == NO_MODEL else use.model_name or use.model
     detail = " · ".join(
         text
@@ -560,9 +576,9 @@ def _model_row(use: ModelUse, view: Overview) -> list[Child]:
         cost = formats.DASH
     return [
         named(name, detail, use.model, _behind(view, models=(use.model,))),
-        formats.credits(use.credits),
-        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
-        formats.credits(use.credits_per_mtok),
+        formats.credits(known_credits(use)),
+        join([meter(share, top), tag("span", formats.share(share), class_="mh-detail")]),
+        formats.credits(None if known_credits(use) is None else use.credits_per_mtok),
         cost,
     ]
 
@@ -595,7 +611,7 @@ def _agents(view: Overview) -> None:
 
 
 def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
-    top = max(agent.share for agent in view.agents)
+    top, share = max(_share(view, agent) for agent in view.agents), _share(view, use)
     failed = f" · {formats.number(use.failed_events)} failed" if use.failed_events else ""
     return [
         named(
@@ -603,10 +619,19 @@ def _agent_row(use: AgentUse, view: Overview) -> list[Child]:
             f"{formats.plural(use.events, 'operation')}{failed}",
             href=_behind(view, agents=(use.agent_id,)),
         ),
-        formats.credits(use.credits),
-        join([meter(use.share, top), tag("span", formats.share(use.share), class_="mh-detail")]),
-        sparkline(view.sparklines.get(use.agent_id, ()), "Credits a day over 30 days"),
+        formats.credits(known_credits(use)),
+        join([meter(share, top), tag("span", formats.share(share), class_="mh-detail")]),
+        sparkline(
+            view.sparklines.get(use.agent_id, ()), f"{_measure(view).title} a day over 30 days"
+        ),
     ]
+
+
+def _share(view: Overview, use: ModelUse | AgentUse) -> Decimal:
+    """Its part of the month's credits, of its operations where there are no credits."""
+    if view.is_in_credits or view.totals is None:
+        return use.share
+    return Decimal(use.events) / view.totals.events
 
 
 def _running_day(view: Overview, fresh: Freshness) -> date | None:

@@ -1,7 +1,9 @@
 """Lakes for the app's tests: one published, made once; others where a test writes."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,16 +29,24 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The settings of a published lake; not to be written."""
     settings = Settings(home=tmp_path_factory.mktemp("published"))
     make_lake(settings)
+    kept = settings.home / "kept"
+    kept.mkdir()
+    for catalog in settings.home.glob("*.sqlite"):
+        with closing(sqlite3.connect(catalog)) as checkpointed:
+            checkpointed.execute("pragma wal_checkpoint(truncate)")
+        shutil.copy(catalog, kept)
     return settings
 
 
 @pytest.fixture
 def own_lake(published: Settings, tmp_path: Path) -> Settings:
-    """The settings of a published lake that the test may write: own catalogs, shared files."""
-    for catalog in published.home.glob("*.sqlite"):
-        with sqlite3.connect(catalog) as source, sqlite3.connect(tmp_path / catalog.name) as copy:
-            source.backup(copy)
-            copy.execute("pragma journal_mode=wal")
+    """The settings of a published lake that the test may write: own catalogs, shared files.
+
+    The catalogs come from copies that DuckDB never has open: who opens and closes a file in a
+    process takes the locks from everybody else there.
+    """
+    for catalog in (published.home / "kept").glob("*.sqlite"):
+        shutil.copy(catalog, tmp_path)
     return Settings(home=tmp_path, data_path=str(published.home / "lake"))
 
 

@@ -279,7 +279,7 @@ select account_id, month, category, any_value(label) as label,
     any_value(sort_order) as sort_order, cast(sum(credits) as decimal(38, 9)) as credits,
     cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
         as decimal(9, 6)) as share,
-    cast(sum(events) as bigint) as events
+    cast(sum(events) as bigint) as events, cast(0 as bigint) as unrated_events
 from usage group by account_id, month, category;
 
 create table marts.main.rpt_overview_model as
@@ -288,7 +288,8 @@ select account_id, month, model, any_value(model_name) as model_name,
     cast(sum(credits) as decimal(38, 9)) as credits,
     cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
         as decimal(9, 6)) as share,
-    cast(sum(events) as bigint) as events, cast(sum(tokens) as bigint) as total_tokens,
+    cast(sum(events) as bigint) as events, cast(0 as bigint) as unrated_events,
+    cast(sum(tokens) as bigint) as total_tokens,
     cast(sum(tokens * usd_per_mtok / 1e6) as decimal(38, 12)) as provider_cost_usd,
     cast(sum(credits) * 1000000 / sum(tokens) as decimal(38, 9)) as credits_per_mtok
 from usage group by account_id, month, model;
@@ -297,12 +298,14 @@ create table marts.main.rpt_overview_agent as
 select account_id, month, agent_id, cast(sum(credits) as decimal(38, 9)) as credits,
     cast(sum(credits) / sum(sum(credits)) over (partition by account_id, month)
         as decimal(9, 6)) as share,
-    cast(sum(events) as bigint) as events, cast(sum(events) // 40 as bigint) as failed_events,
+    cast(sum(events) as bigint) as events, cast(0 as bigint) as unrated_events,
+    cast(sum(events) // 40 as bigint) as failed_events,
     max(cast(usage_date as timestamp) + interval 13 hour) as last_used_at
 from usage group by account_id, month, agent_id;
 
 create table marts.main.rpt_overview_agent_daily as
-select account_id, agent_id, usage_date, cast(sum(credits) as decimal(38, 9)) as credits
+select account_id, agent_id, usage_date, cast(sum(credits) as decimal(38, 9)) as credits,
+    cast(sum(events) as bigint) as events
 from usage group by account_id, agent_id, usage_date;
 
 create table marts.main.rpt_freshness as

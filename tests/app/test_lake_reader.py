@@ -82,6 +82,22 @@ def test_many_threads_ask_at_once_while_publications_move(settings, lake):
         assert all(asked)
 
 
+def test_asking_where_the_pointer_is_leaves_the_catalog_its_locks(settings, lake):
+    """A second SQLite in the process would end it with a bus error here."""
+
+    def ask(_: int) -> int:
+        return lake.publication().publication_id
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = pool.map(ask, range(1600))
+        for _ in range(5):
+            with writing(settings, "marts") as connection:
+                publish_head(connection, 1)
+        seen = list(asked)
+    assert lake.publication().publication_id == 6
+    assert set(seen) <= set(range(1, 7))
+
+
 def test_a_connection_that_was_closed_is_opened_again(lake):
     published = lake.publication()
     before = lake.rows(CREDITS, {}, publication=published)

@@ -164,6 +164,29 @@ def test_a_month_without_credits_shows_categories_by_operations(open_page, own_l
         publish_head(connection, 1)
     text = text_of(open_page(settings=own_lake, account="acme"))
     assert ">operations<" in text
+    assert "Operations a day" in text
+    assert "usual for the weekday" not in text
+
+
+def test_usage_without_any_rate_has_no_credits_rather_than_none(open_page, own_lake):
+    with writing(own_lake, "marts") as connection:
+        for model in ("month", "category", "model", "agent"):
+            connection.execute(
+                f"update marts.main.rpt_overview_{model}"
+                " set credits = 0, unrated_events = events - 1 where account_id = 'acme'"
+            )
+        connection.execute("update marts.main.rpt_overview_daily set credits = 0")
+        connection.execute("update marts.main.rpt_overview_agent_daily set credits = 0")
+        publish_head(connection, 1)
+    text = text_of(open_page(settings=own_lake, account="acme"))
+    assert "No rate yet for" in text
+    assert "no rate yet" in text
+    assert "Operations a day" in text
+    for table in re.findall(r"<table.*?</table>", text, re.DOTALL):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", table, re.DOTALL)
+        assert formats.DASH in cells
+        assert "0" not in cells
+    assert "Operations a day over 30 days" in text
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,31 @@ def test_the_command_line_asks_the_published_snapshot(pipeline: Pipeline) -> Non
     assert json.loads(printed.stdout) == [
         {"category": category, "credits": str(credits)} for category, credits in pipeline.ask(query)
     ]
-    refused = CliRunner().invoke(meterhouse, ["sql", "delete from fct_usage"])
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("delete from fct_usage", "only reads"),
+        ("attach '{home}/marts.sqlite' as marts_too", "only reads"),
+        ("select * from read_csv('{home}/sample.json')", "file system operations are disabled"),
+    ],
+)
+def test_the_command_line_reads_the_lakes_and_nothing_else(
+    pipeline: Pipeline, query: str, why: str
+) -> None:
+    asked = query.format(home=pipeline.settings.home)
+    refused = CliRunner().invoke(meterhouse, ["sql", asked])
     assert isinstance(refused.exception, MeterhouseError)
-    assert "read-only" in str(refused.exception)
+    assert why in str(refused.exception)
+
+
+def test_a_table_is_printed_whole_however_wide(pipeline: Pipeline) -> None:
+    printed = CliRunner().invoke(
+        meterhouse, ["sql", "select repeat('long ', 40) as text, 'end' as last"]
+    )
+    assert "long " * 40 in printed.stdout
+    assert "end" in printed.stdout
 
 
 def test_a_refresh_with_nothing_new_rebuilds_no_day_and_passes(pipeline: Pipeline) -> None:

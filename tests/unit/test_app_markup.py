@@ -101,7 +101,7 @@ def _path(day: int, projected: str) -> PathDay:
 
 def test_a_spike_is_split_at_what_is_usual_at_most_and_says_how_many_times():
     (row,) = charts.trend_rows([_day(6, "27", is_spike=True)], date(2026, 11, 1), None)
-    assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "▲ 2.7×")
+    assert (row["base"], row["value"], row["mark"]) == (15.0, 27.0, "▲ 2.7×")
 
 
 def test_days_of_the_month_before_and_the_running_day_are_told_apart():
@@ -109,7 +109,7 @@ def test_days_of_the_month_before_and_the_running_day_are_told_apart():
         [_day(31, "9", month=10), _day(1, "9"), _day(2, "4")], date(2026, 11, 1), date(2026, 11, 2)
     )
     assert [row["kind"] for row in rows] == ["before", "month", "partial"]
-    assert rows[-1]["credits_text"] == "4.00 so far"
+    assert rows[-1]["value_text"] == "4.00 so far"
 
 
 def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
@@ -121,7 +121,7 @@ def test_only_the_largest_spikes_are_labelled_but_all_are_marked():
 
 def test_a_spike_of_the_month_before_is_split_but_not_marked():
     (row,) = charts.trend_rows([_day(26, "27", is_spike=True, month=10)], date(2026, 11, 1), None)
-    assert (row["base"], row["credits"], row["mark"]) == (15.0, 27.0, "")
+    assert (row["base"], row["value"], row["mark"]) == (15.0, 27.0, "")
 
 
 def test_the_trends_axis_is_the_whole_month_however_few_days_were_used():
@@ -151,11 +151,26 @@ def test_the_days_to_come_are_drawn_as_expected():
     rows = charts.trend_rows(
         [_day(2, "3")], month, date(2026, 11, 2), [_path(2, "1"), _path(3, "9")]
     )
-    assert [(row["day"], row["kind"], row["credits"]) for row in rows] == [
+    assert [(row["day"], row["kind"], row["value"]) for row in rows] == [
         ("2026-11-02", "partial", 3.0),
         ("2026-11-03", "expected", 2.0),
     ]
-    assert rows[1]["credits_text"] == "2.00 expected"
+    assert rows[1]["value_text"] == "2.00 expected"
+
+
+def test_a_month_without_credits_is_drawn_in_operations():
+    month = date(2026, 11, 1)
+    days = [_day(6, "0", is_spike=True), _day(7, "0")]
+    trend = charts.trend_rows(days, month, None, (), charts.OPERATIONS)
+    assert [(row["value"], row["value_text"], row["usual"], row["mark"]) for row in trend] == [
+        (10.0, "10", None, ""),
+        (10.0, "10", None, ""),
+    ]
+    drawn = charts.trend_chart(trend, month, theme.LIGHT, charts.OPERATIONS).to_dict()
+    assert "Operations" in {tip["title"] for tip in drawn["layer"][0]["encoding"]["tooltip"]}
+    assert "Credits" not in str(drawn["layer"])
+    pace = charts.pace_rows(days, month, (), charts.OPERATIONS)
+    assert [(row["total"], row["total_text"]) for row in pace] == [(10.0, "10"), (20.0, "20")]
 
 
 def test_a_complete_month_has_no_projection():

@@ -16,6 +16,7 @@ summed as (
         agent_id,
         cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events,
+        cast(sum(unrated_events) as bigint) as unrated_events,
         cast(sum(failed_events) as bigint) as failed_events,
         max(last_occurred_at) as last_used_at
     from months
@@ -35,6 +36,7 @@ shared as (
         credits,
         {{ ratio('credits', 'sum(credits) over (partition by account_id, month)', 9, 6) }} as share,
         events,
+        unrated_events,
         failed_events,
         last_used_at
     from summed

@@ -14,7 +14,8 @@ final as (
         account_id,
         agent_id,
         usage_date,
-        credits
+        credits,
+        events
     from agent_days
 
 )

@@ -21,7 +21,8 @@ summed as (
         month,
         category,
         cast(sum(credits) as decimal(38, 9)) as credits,
-        cast(sum(events) as bigint) as events
+        cast(sum(events) as bigint) as events,
+        cast(sum(unrated_events) as bigint) as unrated_events
     from months
     group by
         account_id,
@@ -44,7 +45,8 @@ shared as (
             'sum(summed.credits) over (partition by summed.account_id, summed.month)',
             9, 6
         ) }} as share,
-        summed.events
+        summed.events,
+        summed.unrated_events
     from summed
     left join categories
         on summed.category = categories.category

@@ -22,6 +22,7 @@ summed as (
         model,
         cast(sum(credits) as decimal(38, 9)) as credits,
         cast(sum(events) as bigint) as events,
+        cast(sum(unrated_events) as bigint) as unrated_events,
         cast(sum(total_tokens) as bigint) as total_tokens,
         cast(sum(provider_cost_usd) as decimal(38, 12)) as provider_cost_usd
     from months
@@ -48,6 +49,7 @@ shared as (
             9, 6
         ) }} as share,
         summed.events,
+        summed.unrated_events,
         summed.total_tokens,
         summed.provider_cost_usd,
         case
