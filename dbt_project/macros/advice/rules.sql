@@ -65,19 +65,25 @@
     Windows over described events: how often the same request was answered before on its UTC day, and
     how often it was asked then.
 #}
-{% macro answers_before() -%}
+{% macro same_requests(event) -%}
+    {% for column in ['account_id', 'agent_id', 'category', 'model', 'usage_date_utc', 'request_key'] -%}
+        {{ event }}.{{ column }}{{ ', ' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{% macro answers_before(event) -%}
     coalesce(
-        sum(case when status = 'ok' then 1 else 0 end) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, request_key
-            order by occurred_at, source, event_id
+        sum(case when {{ event }}.status = 'ok' then 1 else 0 end) over (
+            partition by {{ same_requests(event) }}
+            order by {{ event }}.occurred_at, {{ event }}.source, {{ event }}.event_id
             rows between unbounded preceding and 1 preceding
         ),
         0
     )
 {%- endmacro %}
 
-{% macro key_calls() -%}
-    count(*) over (partition by account_id, agent_id, category, model, usage_date_utc, request_key)
+{% macro key_calls(event) -%}
+    count(*) over (partition by {{ same_requests(event) }})
 {%- endmacro %}
 
 

@@ -10,6 +10,9 @@
     )
 }}
 
+{%- set call = ['account_id', 'agent_id', 'category', 'model', 'usage_date_utc'] %}
+{%- set order = 'order by occurred_at, source, event_id' %}
+
 with
 
 usage as (
@@ -73,140 +76,253 @@ described as (
 
 ),
 
--- The call before of each kind, and how often the same was asked.
-followed as (
+---------- the same asked again. Counts leave few calls to be looked at one by one, here and below.
+asked as (
+
+    select {{ call | join(', ') }}, request_key
+    from described
+    where request_key is not null
+    group by {{ call | join(', ') }}, request_key
+    having count(*) > 1
+
+),
+
+answered as (
 
     select
-        described.*,
-        {{ answers_before() }} as answers_before,
-        {{ key_calls() }} as key_calls,
-        lag(occurred_at) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, is_small
-            order by occurred_at, source, event_id
-        ) as small_before_at,
-        lag(occurred_at) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, session_id, is_cacheable
-            order by occurred_at, source, event_id
-        ) as session_before_at,
-        lag(prompt_tokens) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, session_id, is_cacheable
-            order by occurred_at, source, event_id
-        ) as session_before_tokens
+        described.source,
+        described.event_id,
+        described.request_hash,
+        described.request_key,
+        {{ answers_before('described') }} as answers_before,
+        {{ key_calls('described') }} as key_calls
     from described
+    inner join asked
+        on
+            described.request_key = asked.request_key
+            {% for column in call %}
+                and described.{{ column }} = asked.{{ column }}
+            {% endfor %}
+
+),
+
+repeated as (
+
+    select
+        source,
+        event_id
+    from answered
+    where {{ is_repeated_call('answered') }}
+
+),
+
+---------- bursts of small calls
+busy as (
+
+    select {{ call | join(', ') }}
+    from described
+    where is_small
+    group by {{ call | join(', ') }}
+    having count(*) >= {{ var('advice_burst_calls') }}
+
+),
+
+small_calls as (
+
+    select
+        {% for column in call %}
+            described.{{ column }},
+        {% endfor %}
+        described.source,
+        described.event_id,
+        described.occurred_at
+    from described
+    inner join busy
+        on
+            {% for column in call %}
+                {{ 'and ' if not loop.first }}described.{{ column }} = busy.{{ column }}
+            {% endfor %}
+    where described.is_small
+
+),
+
+small_followed as (
+
+    select
+        small_calls.*,
+        lag(occurred_at) over (partition by {{ call | join(', ') }} {{ order }}) as before_at
+    from small_calls
 
 ),
 
 -- A run ends where the next call is too late; it is counted by the ends before.
-runs as (
+small_runs as (
 
     select
-        followed.*,
+        small_followed.*,
         sum(
             case
-                when occurred_at <= small_before_at + interval '{{ var("advice_burst_seconds") }}' second then 0
+                when occurred_at <= before_at + interval '{{ var("advice_burst_seconds") }}' second then 0
                 else 1
             end
         ) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, is_small
-            order by occurred_at, source, event_id
+            partition by {{ call | join(', ') }} {{ order }}
             rows between unbounded preceding and current row
-        ) as burst_number,
-        sum(
-            case
-                when occurred_at <= session_before_at + interval '{{ var("advice_cache_minutes") }}' minute then 0
-                else 1
-            end
-        ) over (
-            partition by account_id, agent_id, category, model, usage_date_utc, session_id, is_cacheable
-            order by occurred_at, source, event_id
-            rows between unbounded preceding and current row
-        ) as session_run
-    from followed
+        ) as burst_number
+    from small_followed
 
 ),
 
-counted as (
+bursts as (
 
     select
-        runs.*,
-        count(*) over burst as burst_calls,
-        row_number() over (
-            partition by
-                account_id, agent_id, category, model, usage_date_utc, session_id, is_cacheable, session_run
-            order by occurred_at, source, event_id
-        ) as call_of_session,
-        count(*) over session as session_calls,
-        min(
+        source,
+        event_id,
+        count(*) over (partition by {{ call | join(', ') }}, burst_number) as burst_calls
+    from small_runs
+
+),
+
+---------- conversations
+talks as (
+
+    select {{ call | join(', ') }}, session_id
+    from described
+    where is_cacheable
+    group by {{ call | join(', ') }}, session_id
+    having count(*) >= {{ var('advice_cache_calls') }}
+
+),
+
+talk_calls as (
+
+    select
+        {% for column in call %}
+            described.{{ column }},
+        {% endfor %}
+        described.session_id,
+        described.source,
+        described.event_id,
+        described.occurred_at,
+        described.prompt_tokens
+    from described
+    inner join talks
+        on
+            described.session_id = talks.session_id
+            {% for column in call %}
+                and described.{{ column }} = talks.{{ column }}
+            {% endfor %}
+    where described.is_cacheable
+
+),
+
+talk_followed as (
+
+    select
+        talk_calls.*,
+        lag(occurred_at) over (partition by {{ call | join(', ') }}, session_id {{ order }}) as before_at,
+        lag(prompt_tokens) over (partition by {{ call | join(', ') }}, session_id {{ order }}) as before_tokens
+    from talk_calls
+
+),
+
+talk_runs as (
+
+    select
+        talk_followed.*,
+        coalesce(
+            occurred_at <= before_at + interval '{{ var("advice_cache_minutes") }}' minute, false
+        ) as goes_on,
+        sum(
             case
-                when occurred_at <= session_before_at + interval '{{ var("advice_cache_minutes") }}' minute
-                    then prompt_tokens - session_before_tokens
+                when occurred_at <= before_at + interval '{{ var("advice_cache_minutes") }}' minute then 0
+                else 1
             end
-        ) over session as least_growth
-    from runs
-    window
-        burst as (
-            partition by account_id, agent_id, category, model, usage_date_utc, is_small, burst_number
-        ),
-        session as (
-            partition by
-                account_id, agent_id, category, model, usage_date_utc, session_id, is_cacheable, session_run
-        )
+        ) over (
+            partition by {{ call | join(', ') }}, session_id {{ order }}
+            rows between unbounded preceding and current row
+        ) as talk_number
+    from talk_followed
+
+),
+
+talk_counted as (
+
+    select
+        talk_runs.*,
+        row_number() over (
+            partition by {{ call | join(', ') }}, session_id, talk_number {{ order }}
+        ) as call_number,
+        count(*) over (partition by {{ call | join(', ') }}, session_id, talk_number) as calls,
+        min(case when goes_on then prompt_tokens - before_tokens end) over (
+            partition by {{ call | join(', ') }}, session_id, talk_number
+        ) as least_growth
+    from talk_runs
 
 ),
 
 -- Of a conversation that only grows, the prompt before is the beginning of the next one.
-growing as (
+prefixes as (
 
     select
-        counted.*,
-        case
-            when
-                is_cacheable
-                and session_calls >= {{ var('advice_cache_calls') }}
-                and least_growth >= 0
-                and call_of_session > 1
-                and session_before_tokens >= {{ var('advice_cache_tokens') }}
-                then session_before_tokens
-        end as prefix_tokens
-    from counted
+        source,
+        event_id,
+        before_tokens as prefix_tokens,
+        prompt_tokens - before_tokens + case when call_number = 2 then before_tokens else 0 end
+            as written_tokens
+    from talk_counted
+    where
+        calls >= {{ var('advice_cache_calls') }}
+        and least_growth >= 0
+        and call_number > 1
+        and before_tokens >= {{ var('advice_cache_tokens') }}
 
 ),
 
 marked as (
 
     select
-        account_id,
-        agent_id,
-        category,
-        model,
-        provider,
-        price_model,
-        source,
-        event_id,
-        usage_date_utc,
-        occurred_at,
-        status,
-        rating_status,
-        request_hash,
-        execution_ms,
-        credits,
-        provider_cost_usd,
-        input_tokens,
-        cache_read_tokens,
-        cache_write_tokens,
-        output_tokens,
-        prompt_tokens,
-        is_short,
-        is_small,
-        request_key is not null as is_comparable,
-        {{ is_repeated_call('growing') }} as is_repeated,
-        case when is_small then burst_calls end as burst_calls,
-        prefix_tokens,
-        case
-            when prefix_tokens is not null
-                then prompt_tokens - prefix_tokens + case when call_of_session = 2 then prefix_tokens else 0 end
-        end as written_tokens
-    from growing
+        described.account_id,
+        described.agent_id,
+        described.category,
+        described.model,
+        described.provider,
+        described.price_model,
+        described.source,
+        described.event_id,
+        described.usage_date_utc,
+        described.occurred_at,
+        described.status,
+        described.rating_status,
+        described.request_hash,
+        described.execution_ms,
+        described.credits,
+        described.provider_cost_usd,
+        described.input_tokens,
+        described.cache_read_tokens,
+        described.cache_write_tokens,
+        described.output_tokens,
+        described.prompt_tokens,
+        described.is_short,
+        described.is_small,
+        described.request_key is not null as is_comparable,
+        repeated.event_id is not null as is_repeated,
+        case when bursts.burst_calls >= {{ var('advice_burst_calls') }} then bursts.burst_calls end as burst_calls,
+        prefixes.prefix_tokens,
+        prefixes.written_tokens
+    from described
+    left join repeated
+        on
+            described.source = repeated.source
+            and described.event_id = repeated.event_id
+    left join bursts
+        on
+            described.source = bursts.source
+            and described.event_id = bursts.event_id
+    left join prefixes
+        on
+            described.source = prefixes.source
+            and described.event_id = prefixes.event_id
 
 )
 

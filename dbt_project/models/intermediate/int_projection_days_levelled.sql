@@ -15,9 +15,13 @@ accounts as (
 
 ),
 
+-- A bounded calendar: joins by weekday would else go through all of its days.
 dates as (
 
     select * from {{ ref('dim_date') }}
+    where
+        date_day >= (select min(accounts.first_date) from accounts)
+        and date_day <= (select max(accounts.today) from accounts)
 
 ),
 

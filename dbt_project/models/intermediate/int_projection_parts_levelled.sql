@@ -23,9 +23,13 @@ months as (
 
 ),
 
+-- A bounded calendar: joins by weekday would else go through all of its days.
 dates as (
 
     select * from {{ ref('dim_date') }}
+    where
+        date_day >= (select min({{ add_days('accounts.today', '-' ~ 7 * weeks) }}) from accounts)
+        and date_day <= (select max(accounts.today) from accounts)
 
 ),
 

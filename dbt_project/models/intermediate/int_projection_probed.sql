@@ -1,6 +1,8 @@
 -- Grain: one row a projection that is made of a touched account: of the month and of the days ahead
 -- from today on, and of past months as they would have been made on some of their days.
 
+{{ config(materialized='ephemeral') }}
+
 with
 
 accounts as (

@@ -62,8 +62,8 @@ followed as (
 
     select
         described.*,
-        {{ answers_before() }} as answers_before,
-        {{ key_calls() }} as key_calls
+        {{ answers_before('described') }} as answers_before,
+        {{ key_calls('described') }} as key_calls
     from described
 
 ),

@@ -33,9 +33,13 @@ replayed as (
 
 ),
 
+-- A bounded calendar: joins by weekday would else go through all of its days.
 dates as (
 
     select * from {{ ref('dim_date') }}
+    where
+        date_day >= (select min(accounts.today) from accounts)
+        and date_day <= (select max({{ add_days('accounts.today', '31') }}) from accounts)
 
 ),
 

@@ -48,9 +48,13 @@ terms as (
 
 ),
 
+-- A bounded calendar: joins by weekday would else go through all of its days.
 dates as (
 
     select * from {{ ref('dim_date') }}
+    where
+        date_day >= (select min(accounts.today) from accounts)
+        and date_day <= (select max({{ add_days('accounts.today', '365') }}) from accounts)
 
 ),
 
