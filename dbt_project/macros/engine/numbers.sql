@@ -55,3 +55,12 @@
 {% macro duckdb__median_of(values) -%}
     list_median([{{ values | join(', ') }}])
 {%- endmacro %}
+
+
+{#
+    A sum of doubles that is the same in whatever order they come, to 12 decimals: doubles themselves
+    differ in their last digits, and with them what is rounded from them.
+#}
+{% macro steady_sum(amount) -%}
+    cast(sum(cast({{ amount }} as decimal(38, 12))) as double)
+{%- endmacro %}

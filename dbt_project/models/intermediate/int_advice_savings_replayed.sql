@@ -280,7 +280,7 @@ ranked as (
         candidate_model,
         row_number() over (
             partition by account_id, agent_id, category, model
-            order by sum(saved_credits) desc, candidate_model asc
+            order by {{ steady_sum('saved_credits') }} desc, candidate_model asc
         ) as candidate_rank
     from exchanged
     where saved_credits is not null

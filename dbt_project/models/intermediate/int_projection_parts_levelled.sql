@@ -197,7 +197,7 @@ deviations as (
         days.account_id,
         days.scope,
         days.part,
-        avg(cast(days.credits as double)) as mean_credits,
+        cast(sum(days.credits) as double) / count(*) as mean_credits,
         cast(sum(abs(days.credits - levels.level_credits)) as double) / greatest(count(*) - 7, 1)
             as deviation_credits
     from days

@@ -97,7 +97,7 @@ scales as (
         days.usage_date,
         coalesce(
             cast(max(days.expected_credits) as double)
-            / nullif(sum(case when cells.is_day = 0 then cells.credits end), 0),
+            / nullif({{ steady_sum('case when cells.is_day = 0 then cells.credits end') }}, 0),
             0
         ) as scale
     from days
@@ -122,17 +122,17 @@ uses as (
         cells.model,
         max(scales.scale) as scale,
         sum(cells.is_day * cells.is_ok * cells.events) as calls,
-        sum(cells.is_day * cells.is_ok * cells.credits) as credits,
+        {{ steady_sum('cells.is_day * cells.is_ok * cells.credits') }} as credits,
         sum(cells.is_day * cells.is_ok * coalesce(cells.tokens, 0)) as tokens,
         sum(cells.is_day * cells.is_ok * coalesce(cells.execution_ms, 0)) as execution_ms,
         sum(cells.is_day * (1 - cells.is_ok) * cells.events) as failures,
-        sum(cells.is_day * (1 - cells.is_ok) * cells.credits) as failed_credits,
+        {{ steady_sum('cells.is_day * (1 - cells.is_ok) * cells.credits') }} as failed_credits,
         sum((1 - cells.is_day) * cells.is_ok * cells.events) as seen_calls,
-        sum((1 - cells.is_day) * cells.is_ok * cells.credits) as seen_credits,
+        {{ steady_sum('(1 - cells.is_day) * cells.is_ok * cells.credits') }} as seen_credits,
         sum((1 - cells.is_day) * cells.is_ok * coalesce(cells.tokens, 0)) as seen_tokens,
         sum((1 - cells.is_day) * cells.is_ok * coalesce(cells.execution_ms, 0)) as seen_ms,
         sum((1 - cells.is_day) * (1 - cells.is_ok) * cells.events) as seen_failures,
-        sum((1 - cells.is_day) * (1 - cells.is_ok) * cells.credits) as seen_failed_credits
+        {{ steady_sum('(1 - cells.is_day) * (1 - cells.is_ok) * cells.credits') }} as seen_failed_credits
     from cells
     inner join scales
         on
@@ -188,22 +188,24 @@ agent_days as (
         agent_id,
         max(scale) as scale,
         sum(calls) as calls,
-        sum(credits) as credits,
+        {{ steady_sum('credits') }} as credits,
         sum(failures) as failures,
-        sum(failed_credits) as failed_credits,
-        sum(scale * seen_calls) as old_calls,
-        sum(scale * seen_credits) as old_credits,
-        sum(scale * seen_failures) as old_failures,
-        sum(scale * seen_failed_credits) as old_failed_credits,
+        {{ steady_sum('failed_credits') }} as failed_credits,
+        {{ steady_sum('scale * seen_calls') }} as old_calls,
+        {{ steady_sum('scale * seen_credits') }} as old_credits,
+        {{ steady_sum('scale * seen_failures') }} as old_failures,
+        {{ steady_sum('scale * seen_failed_credits') }} as old_failed_credits,
         sum(seen_failures) / nullif(sum(seen_calls + seen_failures), 0) as usual_failure_rate,
         -- without usage on this weekday before, at today's price
         coalesce(
-            sum(seen_credits) / nullif(sum(seen_calls), 0), sum(credits) / nullif(sum(calls), 0), 0
+            {{ steady_sum('seen_credits') }} / nullif(sum(seen_calls), 0),
+            {{ steady_sum('credits') }} / nullif(sum(calls), 0),
+            0
         ) as old_price,
         sum(seen_calls) > 0 as has_old_price,
-        sum(calls * old_price) as calls_at_old_prices,
-        sum(calls * size_change) as size_credits,
-        sum(calls * (price - old_price - size_change)) as price_credits
+        {{ steady_sum('calls * old_price') }} as calls_at_old_prices,
+        {{ steady_sum('calls * size_change') }} as size_credits,
+        {{ steady_sum('calls * (price - old_price - size_change)') }} as price_credits
     from sized
     group by
         account_id,
@@ -262,12 +264,15 @@ parts as (
     select
         account_id,
         usage_date,
-        {{ rounded_credits('sum(new_credits) - least(greatest(sum(new_credits), 0), sum(gone_credits))') }}
+        {{ rounded_credits(
+            steady_sum('new_credits')
+            ~ ' - least(greatest(' ~ steady_sum('new_credits') ~ ', 0), ' ~ steady_sum('gone_credits') ~ ')'
+        ) }}
             as new_agent_credits,
-        {{ rounded_credits('sum(error_credits)') }} as error_credits,
-        {{ rounded_credits('sum(size_credits)') }} as size_credits,
-        {{ rounded_credits('sum(price_credits)') }} as price_credits,
-        {{ rounded_credits('sum(mix_credits)') }} as mix_credits
+        {{ rounded_credits(steady_sum('error_credits')) }} as error_credits,
+        {{ rounded_credits(steady_sum('size_credits')) }} as size_credits,
+        {{ rounded_credits(steady_sum('price_credits')) }} as price_credits,
+        {{ rounded_credits(steady_sum('mix_credits')) }} as mix_credits
     from agent_parts
     group by
         account_id,
@@ -286,7 +291,7 @@ candidates as (
             else 'category'
         end as kind,
         coalesce(agent_id, model, category) as driver_id,
-        sum(credits + failed_credits - scale * (seen_credits + seen_failed_credits)) as excess
+        {{ steady_sum('credits + failed_credits - scale * (seen_credits + seen_failed_credits)') }} as excess
     from uses
     group by grouping sets (
         (account_id, usage_date, agent_id),

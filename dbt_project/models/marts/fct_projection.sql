@@ -212,7 +212,11 @@ costed as (
             ) }} as decimal(38, 12)
         ) as account_rest_cost_usd,
         coalesce(
-            rest_weight / nullif(sum(rest_weight) over (partition by account_id, scope), 0), 0
+            rest_weight
+            / nullif(
+                cast(sum(cast(rest_weight as decimal(38, 12))) over (partition by account_id, scope) as double), 0
+            ),
+            0
         ) as cost_share,
         row_number() over (
             partition by account_id, scope

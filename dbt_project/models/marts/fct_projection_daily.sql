@@ -86,9 +86,9 @@ shares as (
         iso_weekday,
         coalesce(
             cast(level_credits as double)
-            / nullif(sum(cast(level_credits as double)) over (
+            / nullif(cast(sum(level_credits) over (
                 partition by account_id, scope, iso_weekday
-            ), 0),
+            ) as double), 0),
             0
         ) as share,
         row_number() over (

@@ -87,7 +87,7 @@ account_levels as (
     select
         weeks_now.account_id,
         weeks_now.week_start,
-        avg(cast(weeks_before.credits as double)) / 7 as level_credits
+        cast(sum(weeks_before.credits) as double) / count(*) / 7 as level_credits
     from account_weeks as weeks_now
     inner join account_weeks as weeks_before
         on
