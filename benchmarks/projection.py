@@ -43,8 +43,8 @@ CONTEST_DAYS = 123
 RUN_RATE_BOUNDS = {3: 0.40, 10: 0.63}
 CONTEST_BOUND = 1.0
 COVERAGE = (0.76, 0.84)
-COST_AIM = 5.0
-"""Time of all projections ÷ one plain aggregation of the same rows, at most."""
+COST_AIM = 10.0
+"""Time of all projections and anomalies ÷ one plain aggregation of the same rows, at most."""
 
 PROJECTION = (
     "int_projection_accounts_touched",
@@ -58,12 +58,24 @@ PROJECTION = (
     "fct_projection_backtest",
     "fct_projection_run_out",
 )
-"""The models whose time counts, of all levels and with the backtest."""
+"""The models of projections, of all levels and with the backtest."""
+
+ANOMALIES = (
+    "int_spike_months_touched",
+    "int_usage_days_expected",
+    "fct_usage_anomaly",
+    "fct_incident_day",
+    "fct_incident",
+)
+"""The models of anomalies, of all levels and gathered into explained incidents."""
+
+MEASURED = PROJECTION + ANOMALIES
+"""The models whose time counts."""
 
 SUM = """
 create or replace temp table total as
-select account_id, usage_date, sum(credits) as credits
-from marts.main.fct_usage group by account_id, usage_date
+select account_id, agent_id, usage_date, sum(credits) as credits
+from marts.main.fct_usage group by account_id, agent_id, usage_date
 """
 
 _EVENTS = """
@@ -300,14 +312,20 @@ def contest_ratios(found: Sequence[Accuracy]) -> dict[str, float]:
 
 
 def measure_cost(settings: Settings, size: Size) -> dict[str, Any]:
-    """Build the usage facts (not measured), then projections of all levels (measured), twice.
+    """Build usage facts (not measured), then projections and anomalies of all levels, twice.
 
     The second time one account has new usage and the day is the same.
     """
     _progress("writing the raw lake")
     fill_accounts(settings, size)
     _progress("building usage and lots")
-    before = ("int_projection_accounts_touched", "fct_credit_lot", "fct_usage_log_daily")
+    before = (
+        "int_projection_accounts_touched",
+        "fct_credit_lot",
+        "fct_usage_log_daily",
+        "fct_usage_account_daily",
+        "dim_agent",
+    )
     _dbt(
         settings,
         "--select",
@@ -316,8 +334,8 @@ def measure_cost(settings: Settings, size: Size) -> dict[str, Any]:
         "dim_date",
         "seed",
     )
-    _progress("projecting all accounts")
-    everything = _dbt(settings, "--select", *PROJECTION)
+    _progress("projections and anomalies of all accounts")
+    everything = _dbt(settings, "--select", *MEASURED)
     with _head(settings) as connection:
         best = min(_timed(connection, SUM) for _ in range(3))
         parts = connection.execute("select count(*) from marts.main.fct_projection").fetchone()
@@ -332,7 +350,7 @@ def measure_cost(settings: Settings, size: Size) -> dict[str, Any]:
             f" timestamp '{day} 12:00', date '{day}', 1200, 0.5, 900, 0, 0, 120, 'ok',"
             " null, null, null"
         )
-    _progress("projecting again after one event")
+    _progress("building all of it again after one event")
     one = _dbt(settings, load_id=2)
     return {
         "sum_seconds": best,
@@ -437,7 +455,7 @@ def _note_load(connection: Connection, load_id: int, day: date, minute: int = 0)
 
 
 def _dbt(settings: Settings, *selection: str, load_id: int = 1) -> dict[str, float]:
-    """Build models, without their tests; returns the seconds that each of PROJECTION took."""
+    """Build models, without their tests; returns the seconds that each of MEASURED took."""
     target = settings.home / "target"
     done = subprocess.run(
         [
@@ -455,7 +473,7 @@ def _dbt(settings: Settings, *selection: str, load_id: int = 1) -> dict[str, flo
         raise RuntimeError(f"dbt failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
     results = json.loads((target / "run_results.json").read_text())["results"]
     times = {row["unique_id"].split(".")[-1]: row["execution_time"] for row in results}
-    return {name: times[name] for name in PROJECTION if name in times}
+    return {name: times[name] for name in MEASURED if name in times}
 
 
 def _publish(settings: Settings, load_id: int) -> None:
@@ -514,8 +532,8 @@ def _show(found: Sequence[Accuracy], outcome: Mapping[str, Any]) -> None:
         console.print(f"missed: {text}")
     if cost := outcome["cost"]:
         console.print(
-            f"{cost['projections']:,} projections of {cost['accounts']:,} accounts"
-            f" ({cost['agents']} agents, {cost['days']} days): {cost['total_seconds']:.2f} s,"
+            f"{cost['projections']:,} projections and all anomalies"
+            f" of {cost['accounts']:,} accounts ({cost['agents']} agents, {cost['days']} days): {cost['total_seconds']:.2f} s,"
             f" one sum {cost['sum_seconds']:.2f} s, ratio {cost['ratio']:.1f}"
             f" (aim ≤ {COST_AIM:g}); after one event {cost['one_account_seconds']:.2f} s"
         )

@@ -1,4 +1,4 @@
-"""Decisions on advice in the operational store, and on their way into the raw lake."""
+"""Decisions on advice in the store, on both databases, and their way into the raw lake."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,9 +30,10 @@ ADVISED = Advised(
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    return Settings(home=tmp_path, operations_url=url)
 
 
 @pytest.fixture
