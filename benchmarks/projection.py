@@ -533,7 +533,8 @@ def _show(found: Sequence[Accuracy], outcome: Mapping[str, Any]) -> None:
     if cost := outcome["cost"]:
         console.print(
             f"{cost['projections']:,} projections and all anomalies"
-            f" of {cost['accounts']:,} accounts ({cost['agents']} agents, {cost['days']} days): {cost['total_seconds']:.2f} s,"
+            f" of {cost['accounts']:,} accounts ({cost['agents']} agents, {cost['days']} days):"
+            f" {cost['total_seconds']:.2f} s,"
             f" one sum {cost['sum_seconds']:.2f} s, ratio {cost['ratio']:.1f}"
             f" (aim ≤ {COST_AIM:g}); after one event {cost['one_account_seconds']:.2f} s"
         )
