@@ -121,7 +121,7 @@ def _part_row(part: Projection, names: Names) -> list[Child]:
     return [
         named(formats.clip(name, 60), detail, part.part),
         figure(formats.credits(part.projected_credits), f"{formats.credits(part.credits)} so far"),
-        _range(part),
+        tag("span", *(tag("span", text) for text in _bounds(part)), class_="mh-range"),
         formats.usd(part.projected_cost_usd),
     ]
 
@@ -138,8 +138,12 @@ def _name(part: Projection, names: Names) -> str:
 
 
 def _range(projection: Projection) -> str:
+    return "".join(_bounds(projection))
+
+
+def _bounds(projection: Projection) -> tuple[str, str]:
     low, high = projection.projected_low_credits, projection.projected_high_credits
-    return f"{formats.credits(low)} – {formats.credits(high)}"
+    return f"{formats.credits(low)} – ", formats.credits(high)
 
 
 def _cost_line(whole: Projection) -> str | None:

@@ -1,6 +1,8 @@
 -- Grain: one row an account that this run projects anew: whose usage, lots or terms changed, whose
 -- provider cost did, or for whom a new day has begun since the last publication.
 
+-- depends_on: {{ ref('int_usage_touched_days') }}
+
 {%- set published = published_load_id() %}
 {%- set kinds = changes_found() %}
 
