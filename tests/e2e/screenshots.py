@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from tests.e2e.browser import Scheme, Visit, started_browser
 
 LARGEST_BYTES = 480 * 1024
-DESK, TALL, PHONE = (1440, 1240), (1440, 1400), (390, 1500)
+DESK, TALL, LONG, PHONE = (1440, 1240), (1440, 1400), (1440, 1730), (390, 1500)
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ SHOTS = (
     Shot("credits-light", "/credits", size=TALL),
     Shot("credits-dark", "/credits", "dark", TALL),
     Shot("credits-phone", "/credits", size=PHONE),
-    Shot("insights-light", "/insights"),
-    Shot("insights-dark", "/insights", "dark"),
+    Shot("insights-light", "/insights", size=LONG),
+    Shot("insights-dark", "/insights", "dark", LONG),
     Shot("insights-phone", "/insights", size=PHONE),
     Shot("data-health-light", "/data-health"),
     Shot("data-health-dark", "/data-health", "dark"),
