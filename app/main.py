@@ -49,6 +49,12 @@ def main() -> None:
                     url_path="credits",
                 ),
                 st.Page(
+                    "views/insights.py",
+                    title="Insights",
+                    icon=":material/insights:",
+                    url_path="insights",
+                ),
+                st.Page(
                     "views/budgets.py",
                     title="Budgets",
                     icon=":material/savings:",

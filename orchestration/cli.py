@@ -5,9 +5,12 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.advice import advice
+from orchestration.commands.backtest import backtest
 from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
+from orchestration.commands.incidents import incidents
 from orchestration.commands.load import load, replay
 from orchestration.commands.quarantine import quarantine
 from orchestration.commands.query import sql
@@ -28,11 +31,14 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    advice,
     alerts,
+    backtest,
     budgets,
     credits,
     doctor,
     export,
+    incidents,
     load,
     quarantine,
     rates,

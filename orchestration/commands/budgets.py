@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import get_account
@@ -23,6 +22,7 @@ from billing.schema import alert_transition
 from billing.store import open_store
 from billing.usage_sums import open_lake
 from orchestration.commands.credits import plain
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -301,4 +301,4 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
