@@ -137,11 +137,17 @@ def _raise(code: int, text: bytes | str) -> None:
 
 
 def mail_of(message: Message, settings: Settings) -> EmailMessage:
-    """The mail: text, and HTML beside it. The same message gives the same Message-ID and date."""
+    """The mail: text, and HTML beside it. The same message gives the same Message-ID and date.
+
+    Raises Refused for what cannot stand in a header.
+    """
     mail = EmailMessage()
-    mail["Subject"] = message.subject
-    mail["From"] = formataddr((settings.platform_name, settings.mail_from))
-    mail["To"] = message.recipient
+    try:
+        mail["Subject"] = message.subject
+        mail["From"] = formataddr((settings.platform_name, settings.mail_from))
+        mail["To"] = message.recipient
+    except ValueError as error:
+        raise Refused(f"no mail can be made of it: {error}") from error
     mail["Message-ID"] = message.message_id
     mail["Date"] = format_datetime(message.recorded_at or datetime.now(UTC))
     mail["Auto-Submitted"] = "auto-generated"

@@ -10,11 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from billing.budgets.budget import Budget, Period
+from billing.incidents import COLUMNS, Incident
 from billing.live_usage import Lake
 from warehouse.publication import Publication
 
-_PROJECTIONS = "rpt_insights_projection"
-_INCIDENTS = "rpt_insights_incident"
 _DAY = timedelta(days=1)
 
 
@@ -33,16 +32,6 @@ class Balance:
     balance: Decimal
     granted: Decimal
     runway_days: Decimal | None
-
-
-@dataclass(frozen=True)
-class Incident:
-    """A rise of use that the marts explain; days are the account's."""
-
-    account_id: str
-    first: date
-    title: str
-    excess: Decimal
 
 
 Ask = tuple[Budget, Period]
@@ -123,28 +112,18 @@ def used(lake: Lake, publication: Publication, asks: Sequence[Ask]) -> list[Used
 def projected(lake: Lake, publication: Publication) -> dict[tuple[Any, ...], Decimal]:
     """Projections of running months by (account, scope, part, unit, month), as far as there are.
 
-    The marts' own projections of parts where they are built; of the account's credits what
-    Overview shows. Whatever is not in here goes on at its run rate.
+    Whatever is not in here goes on at its run rate.
     """
     found: dict[tuple[Any, ...], Decimal] = {}
-    if lake.has_table(f"marts.main.{_PROJECTIONS}"):
-        for account, scope, part, month, credits, usd in lake.rows(
-            "select account_id, scope, part, month, projected_credits, projected_cost_usd"
-            f" from marts.main.{_PROJECTIONS}",
-            {},
-            publication=publication,
-        ):
-            name = "" if scope == "account" else part
-            for unit, amount in (("credits", credits), ("usd", usd)):
-                if amount is not None:
-                    found[account, scope, name, unit, month] = amount
-    for account, month, credits in lake.rows(
-        "select account_id, month, projected_credits from marts.main.rpt_overview_month"
-        " where not is_complete",
+    for account, scope, part, month, credits, usd in lake.rows(
+        "select account_id, scope, part, month, projected_credits, projected_cost_usd"
+        " from marts.main.rpt_insights_projection",
         {},
         publication=publication,
     ):
-        found.setdefault((account, "account", "", "credits", month), credits)
+        for unit, amount in (("credits", credits), ("usd", usd)):
+            if amount is not None:
+                found[account, scope, part, unit, month] = amount
     return found
 
 
@@ -160,20 +139,14 @@ def balances(lake: Lake, publication: Publication) -> dict[str, Balance]:
 
 
 def incidents(lake: Lake, publication: Publication, since: date) -> list[Incident]:
-    """Unexpected incidents that began since a day; none where the marts do not build them."""
-    if not lake.has_table(f"marts.main.{_INCIDENTS}"):
-        return []
+    """Unexpected incidents that began since a day."""
     rows = lake.rows(
-        "select account_id, first_date, scope, scope_id, cause, excess_credits"
-        f" from marts.main.{_INCIDENTS} where first_date >= $since and not is_expected"
-        " order by account_id, first_date",
+        f"select {', '.join(COLUMNS)} from marts.main.rpt_insights_incident"
+        " where first_date >= $since and not is_expected order by account_id, first_date",
         {"since": since},
         publication=publication,
     )
-    return [
-        Incident(account, first, f"Rise of {scope} {part} ({cause.replace('_', ' ')})", excess)
-        for account, first, scope, part, cause, excess in rows
-    ]
+    return [Incident(*row) for row in rows]
 
 
 def daily(

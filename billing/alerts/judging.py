@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from billing.alerts.figures import Balance, Incident, Used
+from billing.alerts.figures import Balance, Used
 from billing.alerts.machine import Reading, State
 from billing.alerts.rules import AlertRule
 from billing.budgets.budget import Budget, Period, month_period, period_of
+from billing.incidents import PARTS, Incident
 
 LATE_DAYS = 3
 """Days for which a month that ended is still judged: late usage may bring it over its limit."""
@@ -83,7 +84,8 @@ def balance_readings(
 ) -> list[Reading]:
     """Low balance and runway of an account that has credits to look after.
 
-    Who never had any, and who pays afterwards, is not judged.
+    Who never had any, and who pays afterwards, is not judged. The runway of a balance that is
+    used up is not judged either: that it is at its end is told by the balance.
     """
     if plan == "postpaid" or (balance is not None and not balance.granted):
         return []
@@ -93,6 +95,8 @@ def balance_readings(
             continue
         amount = None
         if balance is not None:
+            if rule.kind == "runway" and balance.balance <= 0:
+                continue
             amount = balance.balance if rule.kind == "low_balance" else balance.runway_days
         if rule.kind == "low_balance":
             state = _state(None if amount is None else amount <= rule.threshold)
@@ -118,14 +122,15 @@ def balance_readings(
 
 
 def spike_reading(rule: AlertRule, incident: Incident) -> Reading:
-    """An incident is a period of its own: told once."""
+    """An incident is a period of its own: told once. ``amount`` are credits above the expected."""
+    who = "" if incident.driver == "account" else f", {incident.driver} {incident.driver_id}"
     return Reading(
         f"spike:{incident.account_id}",
-        incident.first.isoformat(),
+        incident.first_date.isoformat(),
         incident.account_id,
-        incident.title,
-        _state(incident.excess >= rule.threshold),
-        incident.excess,
+        f"Spike: {PARTS[incident.cause]}{who}",
+        _state(incident.excess_credits >= rule.threshold),
+        incident.excess_credits,
         rule.threshold,
         is_standing=False,
         tells_end=False,

@@ -1,24 +1,23 @@
-"""What a message says: subject, text, HTML with bars that mail programs show, JSON. Pure."""
+"""What a message of an alert says: its subject, its letter, JSON. Pure."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from html import escape
 from urllib.parse import quote, urlencode
 
+from billing.alerts.letters import Letter, one_line, shown
 from billing.alerts.machine import Transition
 from billing.budgets.budget import Budget, Period
-
-_BAR_PIXELS = 60
 
 
 @dataclass(frozen=True)
 class Facts:
     """What a message tells besides the change of state.
 
-    ``drivers`` are (agent or model, its name, use, use of as long a period before).
+    ``limit`` is the whole limit of a budget. ``drivers`` are (agent or model, its name, use, use
+    in the same days of the period before). ``parts`` are (cause, credits) of a spike.
     """
 
     account_name: str
@@ -27,41 +26,41 @@ class Facts:
     days: Sequence[tuple[date, Decimal]] = ()
     drivers: Sequence[tuple[str, str, Decimal, Decimal]] = ()
     missing_events: int = 0
+    limit: Decimal | None = None
+    parts: Sequence[tuple[str, Decimal]] = ()
 
 
 def subject(change: Transition, facts: Facts) -> str:
-    """One line."""
+    """One line, whatever names hold."""
     word = "Alert" if change.reading.state == "firing" else "Ended"
-    return f"{word}: {change.reading.title} ({facts.account_name})"[:400]
+    return one_line(f"{word}: {change.reading.title} ({facts.account_name})")
 
 
-def text(change: Transition, facts: Facts) -> str:
-    """The message as plain text."""
-    lines = [subject(change, facts), "", *_figures(change, facts), ""]
+def letter(change: Transition, facts: Facts) -> Letter:
+    """The mail of a change of state."""
+    lists: list[tuple[str, list[str]]] = []
     if facts.drivers:
-        lines.append("What changed most since the same days of the period before:")
-        lines += [f"  {_driver(each, facts.unit)}" for each in facts.drivers]
-        lines.append("")
-    return "\n".join([*lines, f"Usage behind it: {facts.link}", ""])
-
-
-def html(change: Transition, facts: Facts) -> str:
-    """The same as HTML without anything from outside; the chart is a table of bars."""
-    colour = "#b3261e" if change.reading.state == "firing" else "#1b7f4b"
-    rows = "".join(
-        f"<p style='margin:4px 0'>{escape(line)}</p>" for line in _figures(change, facts)
-    )
-    drivers = "".join(f"<li>{escape(_driver(each, facts.unit))}</li>" for each in facts.drivers)
-    return (
-        "<!doctype html><html><body style='font:15px/1.5 sans-serif;color:#1c1c1c'>"
-        f"<h2 style='color:{colour};font-size:18px'>{escape(subject(change, facts))}</h2>{rows}"
-        f"{_bars(facts.days)}"
-        + (
-            f"<p>What changed most since the same days of the period before:</p><ul>{drivers}</ul>"
-            if drivers
-            else ""
+        lists.append(
+            (
+                "What changed most since the same days of the period before",
+                [_driver(each, facts.unit) for each in facts.drivers],
+            )
         )
-        + f"<p><a href='{escape(facts.link)}'>Usage behind it</a></p></body></html>"
+    if facts.parts:
+        lists.append(
+            (
+                "Where it came from",
+                [f"{cause}: {shown(part)} credits" for cause, part in facts.parts],
+            )
+        )
+    return Letter(
+        title=subject(change, facts),
+        tone="bad" if change.reading.state == "firing" else "good",
+        figures=_figures(change, facts),
+        link=facts.link,
+        link_text="Usage behind it" if "/usage?" in facts.link else "Credits of the account",
+        days=facts.days,
+        lists=lists,
     )
 
 
@@ -88,47 +87,35 @@ def payload(change: Transition, facts: Facts) -> str:
 
 def usage_link(base: str, account_id: str, budget: Budget, period: Period) -> str:
     """The Usage page filtered to what a budget measures; a test holds it to the app's own."""
-    parameters = {
-        "account": account_id,
-        "from": period.first.isoformat(),
-        "to": period.until.isoformat(),
-    }
-    if budget.part is not None:
-        parameters[budget.scope] = budget.part
+    return days_link(base, account_id, period.first, period.until, budget.scope, budget.part)
+
+
+def days_link(
+    base: str, account_id: str, first: date, until: date, scope: str, part: str | None
+) -> str:
+    """The Usage page of days, half open, of an agent, model or category, or of the account."""
+    parameters = {"account": account_id, "from": first.isoformat(), "to": until.isoformat()}
+    if part is not None and scope != "account":
+        parameters[scope] = part
     return f"{base}/usage?{urlencode(parameters, quote_via=quote, safe='/:,')}"
 
 
-def shown(amount: Decimal | None) -> str:
-    """An amount with at most two decimals."""
-    return "unknown" if amount is None else f"{amount:,.2f}".removesuffix(".00")
-
-
-def _figures(change: Transition, facts: Facts) -> list[str]:
+def _figures(change: Transition, facts: Facts) -> list[tuple[str, str]]:
     reading = change.reading
-    lines = [
-        f"Figure: {shown(reading.amount)} {facts.unit}",
-        f"Alerts at: {shown(reading.limit)} {facts.unit}",
+    found = [
+        ("Figure", f"{shown(reading.amount)} {facts.unit}"),
+        ("Alerts at", f"{shown(reading.limit)} {facts.unit}"),
     ]
+    if facts.limit is not None and reading.amount is not None:
+        percent = int(100 * reading.amount / facts.limit)
+        found.append(("Limit", f"{shown(facts.limit)} {facts.unit}, {percent:,} % of it"))
     if reading.period_key[:1].isdigit():
-        lines.append(f"Period: from {reading.period_key}")
+        found.append(("Period", f"from {reading.period_key}"))
     if facts.missing_events:
-        lines.append(f"Not in it: {facts.missing_events:,} operations without a figure yet")
-    return lines
+        found.append(("Not in it", f"{facts.missing_events:,} operations without a figure yet"))
+    return found
 
 
 def _driver(each: tuple[str, str, Decimal, Decimal], unit: str) -> str:
     kind, name, now, before = each
     return f"{kind} {name}: {shown(now)} {unit}, before {shown(before)}"
-
-
-def _bars(days: Sequence[tuple[date, Decimal]]) -> str:
-    highest = max((amount for _, amount in days), default=Decimal(0))
-    if highest <= 0:
-        return ""
-    cells = "".join(
-        f"<td valign='bottom' title='{day}: {shown(amount)}' style='padding:0 1px'>"
-        f"<div style='width:8px;height:{max(int(_BAR_PIXELS * amount / highest), 1)}px;"
-        "background:#3b6fd4'></div></td>"
-        for day, amount in days
-    )
-    return f"<table cellpadding='0' cellspacing='0' height='{_BAR_PIXELS}'><tr>{cells}</tr></table>"

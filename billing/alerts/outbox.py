@@ -148,6 +148,14 @@ def history(store: Store, account_id: str | None = None, limit: int = 200) -> li
         return list(connection.execute(query).all())
 
 
+def references(store: Store, prefix: str) -> list[str]:
+    """The references of messages, whatever became of them, that begin with ``prefix``."""
+    column = outbox_message.c.reference
+    query = sa.select(column).where(column.startswith(prefix, autoescape=True))
+    with store.reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
 def _newest_number() -> sa.ScalarSelect[Any]:
     other = outbox_event.alias()
     return (

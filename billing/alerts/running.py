@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
 
 from billing.accounts import Account, list_accounts
-from billing.alerts import figures, judging, messages
+from billing.advice import acceptances
+from billing.alerts import figures, judging, weekly
 from billing.alerts.delivery import Sender
 from billing.alerts.machine import Past, Reading, Transition, folded, step
-from billing.alerts.outbox import Delivered, Message, deliver, domain_of, put
+from billing.alerts.outbox import Delivered, deliver, domain_of, put, references
 from billing.alerts.rules import AlertRule, all_rules, rule_for
+from billing.alerts.writing import Judged, change_messages, report_messages
 from billing.budgets.budget import Budget, Period
 from billing.budgets.stored import list_budgets
 from billing.live_usage import Lake
@@ -22,21 +24,10 @@ from billing.store import Store
 from warehouse.publication import Publication
 from warehouse.settings import Settings
 
-SPIKE_DAYS = 14
+SPIKE_DAYS = 7
 """How far back incidents are told that nobody was told of yet."""
 
 _AT_ONCE = 200
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A reading, with what a message needs to look up."""
-
-    reading: Reading
-    recipients: tuple[str, ...]
-    webhook_url: str | None
-    ask: figures.Ask | None = None
-    missing_events: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,9 @@ class Run:
 
 def run_alerts(settings: Settings, store: Store, lake: Lake, now: datetime | None = None) -> Run:
     """Judge, store and send. Any number of runs at once or one after another do it once."""
-    judged, changes, written = evaluate(settings, store, lake, now)
+    at = now or datetime.now(UTC)
+    judged, changes, written = evaluate(settings, store, lake, at)
+    written += write_reports(settings, store, lake, at)
     with Sender(settings) as send:
         return Run(judged, changes, written, deliver(store, send))
 
@@ -83,7 +76,7 @@ def evaluate(
     stored = written = 0
     for start in range(0, len(changes), _AT_ONCE):
         batch = [
-            (change, _messages(settings, lake, publication, accounts, each, change))
+            (change, change_messages(settings, lake, publication, accounts, each, change))
             for each, change in changes[start : start + _AT_ONCE]
         ]
         with store.writing() as connection:
@@ -96,6 +89,38 @@ def evaluate(
                 for text in texts:
                     written += put(connection, text, transition_id, domain, at)
     return len(found), stored, written
+
+
+def write_reports(settings: Settings, store: Store, lake: Lake, now: datetime | None = None) -> int:
+    """Write the weekly reports that are due: how many messages. An account gets one a week."""
+    publication = lake.publication()
+    at, live = _reached(lake, publication, now or datetime.now(UTC))
+    if live is None:
+        return 0
+    rules, weeks, told = all_rules(store), {}, {}
+    for account in list_accounts(store, now=at):
+        rule = rule_for(rules, account.account_id, "weekly_report")
+        to = _recipients(rule.recipients, account)
+        first = weekly.week_to_report(at, account.current.time_zone, account.created_at)
+        if rule.is_on and to and first:
+            weeks[account.account_id] = first
+            told[account.account_id] = (account.current.name, to)
+    written: set[str] = set()
+    for first in set(weeks.values()):
+        written |= {
+            reference.split("|")[2] for reference in references(store, weekly.week_prefix(first))
+        }
+    due = {name: first for name, first in weeks.items() if name not in written}
+    accepted = frozenset(
+        (each.account_id, each.advised.advice_id) for each in (acceptances(store) if due else ())
+    )
+    names = {name: told[name][0] for name in due}
+    count, domain = 0, domain_of([settings.mail_from])
+    for report in weekly.gather(lake, live, due, names, accepted):
+        with store.writing() as connection:
+            for message in report_messages(settings, report, told[report.account_id][1]):
+                count += put(connection, message, None, domain, now or datetime.now(UTC))
+    return count
 
 
 def judge(
@@ -131,10 +156,13 @@ def judge(
     if live:
         since = (at - timedelta(days=SPIKE_DAYS)).date()
         for incident in figures.incidents(lake, live, since):
+            owner = accounts.get(incident.account_id)
             rule = rule_for(rules, incident.account_id, "spike")
-            if rule.is_on and incident.account_id in accounts:
-                to = _recipients(rule.recipients, accounts[incident.account_id])
-                found.append(Judged(judging.spike_reading(rule, incident), to, rule.webhook_url))
+            if owner is None or not rule.is_on or _is_older(owner, incident.first_date):
+                continue
+            reading = judging.spike_reading(rule, incident)
+            to = _recipients(rule.recipients, owner)
+            found.append(Judged(reading, to, rule.webhook_url, incident=incident))
     return found
 
 
@@ -180,6 +208,11 @@ def _reached(
         return now, None
     reached = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (reached, publication) if now - reached <= judging.STALE_AFTER else (now, None)
+
+
+def _is_older(account: Account, day: date) -> bool:
+    """Whether a day was before the account was added: what happened then is no news."""
+    return day < judging.local_day(account.created_at, account.current.time_zone)
 
 
 def _recipients(own: tuple[str, ...], account: Account) -> tuple[str, ...]:
@@ -230,66 +263,3 @@ def _store(connection: sa.Connection, change: Transition) -> int | None:
         "reference",
     )
     return None if row is None else int(row.transition_id)
-
-
-def _messages(
-    settings: Settings,
-    lake: Lake,
-    publication: Publication | None,
-    accounts: dict[str, Account],
-    judged: Judged,
-    change: Transition,
-) -> list[Message]:
-    """The messages of a change, one a recipient; none where nobody is to be told."""
-    if not change.is_told or publication is None:
-        return []
-    account_id = change.reading.account_id
-    facts = _facts(settings, lake, publication, accounts[account_id], judged)
-    title = messages.subject(change, facts)
-    text, html = messages.text(change, facts), messages.html(change, facts)
-    found = [
-        Message(
-            f"{change.reference}|mail|{to}",
-            account_id,
-            "mail",
-            to,
-            title,
-            text,
-            html,
-        )
-        for to in judged.recipients
-    ]
-    if judged.webhook_url:
-        found.append(
-            Message(
-                f"{change.reference}|webhook",
-                account_id,
-                "webhook",
-                judged.webhook_url,
-                title,
-                messages.payload(change, facts),
-            )
-        )
-    return found
-
-
-def _facts(
-    settings: Settings, lake: Lake, publication: Publication, account: Account, judged: Judged
-) -> messages.Facts:
-    name = account.current.name
-    if judged.ask is None:
-        kind = judged.reading.rule_key.partition(":")[0]
-        page = "credits" if kind in ("low_balance", "runway") else "usage"
-        link = f"{settings.public_url}/{page}?account={account.account_id}"
-        return messages.Facts(name, "days" if kind == "runway" else "credits", link)
-    budget, period = judged.ask
-    days, drivers = figures.daily(lake, publication, judged.ask)
-    link = messages.usage_link(settings.public_url, account.account_id, budget, period)
-    return messages.Facts(
-        name,
-        "USD" if budget.unit == "usd" else "credits",
-        link,
-        days,
-        drivers,
-        judged.missing_events,
-    )

@@ -20,6 +20,7 @@ from billing.alerts.outbox import deliver
 from billing.alerts.running import evaluate
 from billing.budgets.budget import make_budget
 from billing.budgets.stored import add_budget, list_budgets
+from billing.incidents import COLUMNS
 from billing.schema import budget as budget_table
 from billing.store import Store, open_store
 from warehouse.publication import Publication
@@ -49,9 +50,11 @@ create view marts.main.rpt_account as
     select distinct account_id, date '2025-01-01' as first_usage_date from memory.main.use;
 create view marts.main.rpt_credits_balance as
     select '' as account_id, 0 as balance_credits, 0 as granted_credits, 0 as runway_days limit 0;
-create view marts.main.rpt_overview_month as
-    select '' as account_id, date '2025-01-01' as month, 0 as projected_credits,
-        true as is_complete limit 0;
+create view marts.main.rpt_insights_projection as
+    select '' as account_id, 'account' as scope, '' as part, date '2025-01-01' as month,
+        0 as projected_credits, 0 as projected_cost_usd limit 0;
+create view marts.main.rpt_insights_incident as
+    select {incident} from (select 1) where false;
 """
 
 
@@ -68,7 +71,12 @@ class ReplayLake:
         for statement in _VIEWS.split(";")[:-1]:
             self.connection.execute(
                 statement.replace("create view", "create or replace view").format(
-                    day=f"date '{day}'", moment=f"timestamp '{day} 20:00:00'"
+                    day=f"date '{day}'",
+                    incident=", ".join(
+                        f"{'date ' if name.endswith('_date') else ''}'2025-01-01' as {name}"
+                        for name in COLUMNS
+                    ),
+                    moment=f"timestamp '{day} 20:00:00'",
                 )
             )
 
@@ -76,7 +84,7 @@ class ReplayLake:
         return Publication(1, datetime(2025, 1, 1, tzinfo=UTC), 1, 1, 1)
 
     def has_table(self, table: str) -> bool:
-        return False
+        return True
 
     def head_rows(self, lake, sql):
         return self.connection.execute(sql).fetchall()

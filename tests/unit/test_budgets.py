@@ -11,8 +11,9 @@ from app.usage_address import UsageView
 from app.usage_address import link as usage_link_of_app
 from billing.alerts import judging
 from billing.alerts.figures import Balance, Used
+from billing.alerts.letters import as_html, as_text
 from billing.alerts.machine import Past, Reading, step
-from billing.alerts.messages import Facts, html, subject, text, usage_link
+from billing.alerts.messages import Facts, letter, subject, usage_link
 from billing.alerts.outbox import wait_after
 from billing.alerts.rules import AlertRule
 from billing.alerts.simulation import simulate
@@ -192,9 +193,9 @@ def test_a_message_escapes_names_and_leads_to_the_usage_behind_it() -> None:
     assert link == f"http://x/{usage_link_of_app('acme', view)}"
     days = [(date(2026, 11, 1), Decimal(3)), (date(2026, 11, 2), Decimal(6))]
     facts = Facts("A <i>", "credits", link, days, [("agent", "<x>", Decimal(6), Decimal(1))], 2)
-    shown = html(change, facts)
+    shown = as_html(letter(change, facts))
     assert "<script>" not in shown and "<i>" not in shown and "<x>" not in shown
     assert "height:30px" in shown and "height:60px" in shown
     assert "\n" not in subject(change, facts)
     for part in ("Figure: 60 credits", "Alerts at: 50 credits", "2 operations", link, "<x>"):
-        assert part in text(change, facts)
+        assert part in as_text(letter(change, facts))
