@@ -9,19 +9,22 @@ published snapshot; what is read at the head says so in its question. Values are
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from app.lake import LakeReader, State
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
+from billing.alerts.judging import midnight
 from billing.alerts.running import Measure, measure
 from billing.alerts.simulation import SimulatedAlert, past_months, simulate, use_by_day
 from billing.budgets.budget import Budget
 from billing.budgets.limits import Limit, limits_of
-from billing.budgets.stored import list_budgets
+from billing.budgets.stored import list_budgets, smallest_limit
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
+from billing.validation import next_month
 from warehouse.errors import MeterhouseError
 from warehouse.locks import Lake
 from warehouse.publication import Publication
@@ -148,6 +151,16 @@ class AccountReader:
 
         return self.ask_store(ask)
 
+    def monthly_limit(self, month: date) -> Decimal | None:
+        """The smallest monthly budget of credits of the whole account at the end of a month.
+
+        None where there is none, or no store to ask.
+        """
+        if not self._gate.has_store():
+            return None
+        end = midnight(next_month(month), self.account.time_zone)
+        return self.ask_store(lambda store, account: smallest_limit(store, account, end))
+
     def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
         """The alerts that ``budget`` would have sent over past months."""
         if budget.account_id != self.account.account_id:
@@ -213,6 +226,10 @@ class Gate:
         if self._store is None:
             raise MeterhouseError("there is no operational store here yet")
         return self._store()
+
+    def has_store(self) -> bool:
+        """Whether there is an operational store."""
+        return self._store is not None
 
     @property
     def settings(self) -> Settings:

@@ -15,12 +15,14 @@ import duckdb
 from billing.accounts import Account
 from billing.alerts.running import judge
 from billing.budgets.budget import Budget, make_budget
+from billing.incidents import COLUMNS
 from billing.terms import Term
 from warehouse.publication import Publication
 
 ACCOUNTS, AGENTS, DAYS = 2_000, 10, 90
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
+_TYPED = ("first_date", "is_expected")
 _TABLES = f"""
 attach ':memory:' as marts;
 create table marts.main.rpt_usage_daily as
@@ -36,8 +38,20 @@ create table marts.main.rpt_account as
 select 'a' || a as account_id, date '2026-08-01' as first_usage_date from range({ACCOUNTS}) as t(a);
 create table marts.main.rpt_credits_balance as
 select 'a' as account_id, 0 as balance_credits, 0 as granted_credits, 0 as runway_days limit 0;
-create table marts.main.rpt_overview_month as
-select 'a' as account_id, date '2026-11-01' as month, 0 as projected_credits, true as is_complete
+create table marts.main.rpt_insights_projection as
+select account_id, scope, part, date '2026-11-01' as month, sum(credits) * 2 as projected_credits,
+    sum(provider_cost_usd) * 2 as projected_cost_usd
+from (
+    select account_id, 'account' as scope, '' as part, credits, provider_cost_usd
+    from marts.main.rpt_usage_daily
+    union all by name
+    select account_id, 'agent' as scope, agent_id as part, credits, provider_cost_usd
+    from marts.main.rpt_usage_daily
+)
+group by all;
+create table marts.main.rpt_insights_incident as
+select {", ".join(f"null as {name}" for name in COLUMNS if name not in _TYPED)},
+    date '2026-11-01' as first_date, false as is_expected
 limit 0;
 """
 
@@ -55,8 +69,8 @@ class Tables:
         return Publication(1, NOW, 1, 1, 1)
 
     def has_table(self, table: str) -> bool:
-        """No projections, no incidents."""
-        return False
+        """All that are asked for."""
+        return True
 
     def head_rows(self, lake: str, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query."""

@@ -1,6 +1,9 @@
 """Budgets: limits with their progress, an editor that tries them on the past, alerts so far."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -12,14 +15,31 @@ from app.markup import table as draw_table
 from app.views.parts import card, choose_account, no_accounts, watch, write
 from billing.alerts.delivery import Sender
 from billing.alerts.outbox import deliver, domain_of, history, put_test
+from billing.alerts.rules import AlertRule, change_rule, rules_of
 from billing.alerts.running import Measure
-from billing.budgets.budget import SCOPES, UNITS, Budget, make_budget
-from billing.budgets.stored import add_budget, remove_budget
+from billing.budgets.budget import (
+    ACTUAL_PERCENTS,
+    LONGEST_ROLLING,
+    PROJECTED_PERCENTS,
+    SCOPES,
+    UNITS,
+    Budget,
+    make_budget,
+    refuse_unsigned,
+)
+from billing.budgets.stored import CHANGEABLE, add_budget, change_budget, remove_budget
+from billing.store import Store
 from warehouse.errors import MeterhouseError
 
 MONTHS = 6
 HISTORY_SHOWN = 30
 _UNITS = {"credits": "credits", "usd": "US dollars of provider cost"}
+_RULES = {
+    "low_balance": ("Low balance", "Credits left, or fewer"),
+    "runway": ("Short runway", "Fewer days left than"),
+    "spike": ("Spike", "Credits above the expected"),
+    "weekly_report": ("Weekly report", ""),
+}
 _STATES = {
     "sent": ("sent", "good"),
     "claimed": ("being sent", "quiet"),
@@ -54,7 +74,8 @@ def draw() -> None:
         watch(gate.publication)
         return
     _list(found)
-    _editor(reader)
+    _editor(reader, found)
+    _rules(reader)
     _history(reader, account)
     watch(gate.publication)
 
@@ -106,60 +127,162 @@ def _reached(is_reached: bool) -> Child:
     return badge("reached", "bad") if is_reached else None
 
 
-def _editor(reader: AccountReader) -> None:
-    """A new budget: tried on the past first, then saved; and the end of one."""
+def _editor(reader: AccountReader, found: list[Measure]) -> None:
+    """A budget, new or changed: tried on the past first, then saved; and the end of one."""
+    budgets = {each.budget.budget_id: each.budget for each in found}
     with card("budget-editor"):
-        write(heading("New budget"))
-        with st.form("budget", border=False):
-            left, middle, right = st.columns(3)
-            name = left.text_input("Name", key="budget-name", placeholder="Monthly limit")
-            limit = middle.text_input("Limit", key="budget-limit", placeholder="5000")
-            unit = right.selectbox(
-                "Unit", list(UNITS), format_func=lambda each: _UNITS[each], key="budget-unit"
+        chosen = 0
+        if budgets:
+            chosen = st.selectbox(
+                "Budget",
+                [0, *budgets],
+                format_func=lambda n: budgets[n].name if n else "New budget",
+                key=f"budget-chosen{_round()}",
+                label_visibility="collapsed",
             )
-            left, middle, right = st.columns(3)
-            scope = left.selectbox(
-                "Of", list(SCOPES), format_func=str.capitalize, key="budget-scope"
-            )
-            part = middle.text_input("Which agent, model or category", key="budget-part")
-            days = right.number_input(
-                "Rolling days (0: calendar month)", 0, 366, 0, key="budget-days"
-            )
-            left, middle, right = st.columns(3)
-            actual = left.text_input("Alert at % of use", "50, 80, 100", key="budget-actual")
-            projected = middle.text_input(
-                "Alert at % of projected use", "100", key="budget-projected"
-            )
-            to = right.text_input("Tell (addresses)", key="budget-to", help="Else the account's.")
-            left, middle, _ = st.columns(3)
-            ends = left.checkbox("Tell when it is back under", key="budget-ends")
-            enforced = middle.checkbox("Enforce (balance route)", key="budget-enforced")
-            left, middle, _ = st.columns(3)
-            tried = left.form_submit_button("Try on the past", icon=":material/history:")
-            saved = middle.form_submit_button("Save", type="primary")
+        write(heading("Change a budget" if chosen else "New budget", _since(budgets.get(chosen))))
+        with st.form("budget", border=False, enter_to_submit=False):
+            given = _fields(budgets.get(chosen))
+            with st.container(horizontal=True):
+                tried = st.form_submit_button("Try on the past", icon=":material/history:")
+                saved = st.form_submit_button("Save", type="primary")
+                removed = bool(chosen) and st.form_submit_button("Remove")
+        if removed:
+            reader.ask_store(lambda store, _: remove_budget(store, chosen))
+            _start_over()
         if tried or saved:
             try:
-                made = make_budget(
-                    reader.account.account_id,
-                    name=name,
-                    limit=limit,
-                    scope=scope or "account",
-                    part=part.strip() or None,
-                    unit=unit or "credits",
-                    rolling_days=int(days) or None,
-                    actual_percents=_numbers(actual),
-                    projected_percents=() if days else _numbers(projected),
-                    recipients=[text for text in to.replace(";", ",").split(",") if text.strip()],
-                    tells_end=ends,
-                    is_enforced=enforced,
-                )
+                made = make_budget(reader.account.account_id, **given())
+                refuse_unsigned(context.open_gate().settings, made.webhook_url)
                 if saved:
-                    reader.ask_store(lambda store, _: add_budget(store, made))
-                    st.rerun()
+                    reader.ask_store(lambda store, _: _save(store, made, chosen))
+                    _start_over()
                 _simulation(reader, made)
             except MeterhouseError as error:
                 write(notice("warn", "This cannot be a budget", str(error)))
-        _remove(reader)
+
+
+def _since(budget: Budget | None) -> str:
+    if budget is None or budget.recorded_at is None:
+        return "tried on the past before it is saved"
+    return f"as {budget.recorded_by} left it on {formats.day(budget.recorded_at.date())}"
+
+
+def _save(store: Store, made: Budget, chosen: int) -> None:
+    if not chosen:
+        add_budget(store, made)
+        return
+    fields = {name: getattr(made, name) for name in CHANGEABLE}
+    change_budget(store, chosen, {**fields, "limit": made.limit_amount})
+
+
+def _start_over() -> None:
+    """Draw the page anew with an empty editor: fields of another name hold nothing yet."""
+    st.session_state["budget-round"] = st.session_state.get("budget-round", 0) + 1
+    st.rerun()
+
+
+def _round() -> str:
+    number = st.session_state.get("budget-round", 0)
+    return f"-{number}" if number else ""
+
+
+def _fields(budget: Budget | None) -> Callable[[], dict[str, Any]]:
+    """The editor's fields, filled from a budget; what they hold once the form is sent."""
+    mark = _round() if budget is None else f"-of-{budget.budget_id}{_round()}"
+
+    def key(name: str) -> str:
+        return f"budget-{name}{mark}"
+
+    left, middle, right = st.columns(3)
+    name = left.text_input(
+        "Name", budget.name if budget else "", key=key("name"), placeholder="Monthly limit"
+    )
+    limit = middle.text_input(
+        "Limit",
+        f"{budget.limit_amount.normalize():f}" if budget else "",
+        key=key("limit"),
+        placeholder="5000",
+    )
+    unit = right.selectbox(
+        "Unit",
+        list(UNITS),
+        UNITS.index(budget.unit) if budget else 0,
+        format_func=lambda each: _UNITS[each],
+        key=key("unit"),
+    )
+    left, middle, right = st.columns(3)
+    scope = left.selectbox(
+        "Of",
+        list(SCOPES),
+        SCOPES.index(budget.scope) if budget else 0,
+        format_func=str.capitalize,
+        key=key("scope"),
+    )
+    part = middle.text_input(
+        "Which agent, model or category", (budget and budget.part) or "", key=key("part")
+    )
+    days = right.number_input(
+        "Rolling days (0: calendar month)",
+        0,
+        LONGEST_ROLLING,
+        (budget and budget.rolling_days) or 0,
+        key=key("days"),
+    )
+    left, middle, right = st.columns(3)
+    actual = left.text_input(
+        "Alert at % of use",
+        _joined(budget.actual_percents if budget else ACTUAL_PERCENTS),
+        key=key("actual"),
+    )
+    projected = middle.text_input(
+        "Alert at % of projected use",
+        _joined(budget.projected_percents if budget else PROJECTED_PERCENTS),
+        key=key("projected"),
+        help="Of calendar months; rolling days have no end to project to.",
+    )
+    to = right.text_input(
+        "Tell (addresses)",
+        ", ".join(budget.recipients) if budget else "",
+        key=key("to"),
+        help="Without any, the account's own address is told.",
+    )
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    webhook = left.text_input(
+        "Webhook", (budget and budget.webhook_url) or "", key=key("webhook"), placeholder="https://"
+    )
+    ends = middle.checkbox(
+        "Tell when it is back under", budget is not None and budget.tells_end, key=key("ends")
+    )
+    enforced = right.checkbox(
+        "Enforce",
+        budget is not None and budget.is_enforced,
+        key=key("enforced"),
+        help="The balance route answers that nothing more is allowed once it is reached.",
+    )
+    return lambda: {
+        "name": name,
+        "limit": limit,
+        "scope": scope,
+        "part": part.strip() or None,
+        "unit": unit,
+        "rolling_days": int(days) or None,
+        "actual_percents": _numbers(actual),
+        "projected_percents": () if days else _numbers(projected),
+        "recipients": addresses_in(to),
+        "webhook_url": webhook or None,
+        "tells_end": ends,
+        "is_enforced": enforced,
+    }
+
+
+def _joined(percents: Sequence[int]) -> str:
+    return ", ".join(map(str, percents))
+
+
+def addresses_in(text: str) -> list[str]:
+    """The addresses of a field: apart by commas or semicolons."""
+    return [part for part in text.replace(";", ",").split(",") if part.strip()]
 
 
 def _numbers(text: str) -> list[int]:
@@ -199,17 +322,49 @@ def _simulation(reader: AccountReader, made: Budget) -> None:
     )
 
 
-def _remove(reader: AccountReader) -> None:
-    budgets = {each.budget.budget_id: each.budget for each in reader.measures(datetime.now(UTC))}
-    if not budgets:
-        return
-    with st.expander("Remove a budget"):
-        chosen = st.selectbox(
-            "Budget", list(budgets), format_func=lambda n: budgets[n].name, key="budget-gone"
+def _rules(reader: AccountReader) -> None:
+    """The alerts that every account has: on or off, from when, to whom."""
+    rules = reader.ask_store(rules_of)
+    with card("alert-rules"):
+        write(heading("Alerts of the account", "besides its budgets"))
+        with st.form("rules", border=False, enter_to_submit=False):
+            given = {kind: _rule(kind, rule) for kind, rule in rules.items()}
+            saved = st.form_submit_button("Save alerts")
+        if saved:
+            try:
+                for kind, (is_on, threshold, to) in given.items():
+                    reader.ask_store(
+                        partial(
+                            change_rule,
+                            kind=kind,
+                            changes={
+                                "is_on": is_on,
+                                "threshold": threshold,
+                                "recipients": addresses_in(to),
+                            },
+                        )
+                    )
+                st.rerun()
+            except MeterhouseError as error:
+                write(notice("warn", "Alerts cannot be so", str(error)))
+
+
+def _rule(kind: str, rule: AlertRule) -> tuple[bool, str | None, str]:
+    title, unit = _RULES[kind]
+    left, middle, right = st.columns([1.1, 1, 1.6], vertical_alignment="bottom")
+    is_on = left.toggle(title, rule.is_on, key=f"rule-{kind}-on")
+    threshold = None
+    if unit:
+        threshold = middle.text_input(
+            unit, f"{rule.threshold.normalize():f}", key=f"rule-{kind}-threshold"
         )
-        if st.button("Remove", key="budget-remove") and chosen in budgets:
-            reader.ask_store(lambda store, _: remove_budget(store, chosen))
-            st.rerun()
+    to = right.text_input(
+        "Tell (addresses)",
+        ", ".join(rule.recipients),
+        key=f"rule-{kind}-to",
+        placeholder="the account's own address",
+    )
+    return is_on, threshold, to
 
 
 def _history(reader: AccountReader, account: Account) -> None:

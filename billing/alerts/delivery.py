@@ -5,8 +5,9 @@ import ssl
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, formataddr
 from types import TracebackType
 from typing import Any, Self
@@ -99,7 +100,7 @@ class Sender:
         folder.mkdir(parents=True, exist_ok=True)
         name = message.message_id.strip("<>").partition("@")[0]
         part = folder / f"{name}.part"
-        part.write_bytes(mail_of(message, self._settings).as_bytes(policy=SMTP))
+        part.write_bytes(mail_of(message, self._settings).as_bytes())
         part.replace(folder / f"{name}.eml")
 
     def _post(self, message: Message) -> None:
@@ -124,6 +125,17 @@ class Sender:
                 raise OSError(f"the webhook answered {error.code}") from None
 
 
+class _MailPolicy(EmailPolicy):
+    """Folds subjects by the older Header: the policy's own folding loses spaces of some scripts."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """A header as it goes over the wire, its lines ended."""
+        if name.lower() != "subject":
+            return super().fold_binary(name, value)
+        header = Header(str(value), header_name=name, maxlinelen=76)
+        return f"{name}: {header.encode(linesep=self.linesep)}{self.linesep}".encode("ascii")
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing: the address was checked, where it leads was not."""
@@ -141,7 +153,7 @@ def mail_of(message: Message, settings: Settings) -> EmailMessage:
 
     Raises Refused for what cannot stand in a header.
     """
-    mail = EmailMessage()
+    mail = EmailMessage(_MailPolicy(linesep="\r\n"))
     try:
         mail["Subject"] = message.subject
         mail["From"] = formataddr((settings.platform_name, settings.mail_from))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from billing import validation
 from billing.validation import next_month
 from warehouse.errors import MeterhouseError
+from warehouse.settings import Settings
 
 SCOPES = ("account", "agent", "model", "category")
 UNITS = ("credits", "usd")
@@ -178,6 +179,15 @@ def web_address(text: str | None) -> str | None:
             f"{address!a} is no address for a webhook; write for example https://customer.example/x"
         )
     return address
+
+
+def refuse_unsigned(settings: Settings, webhook_url: str | None) -> None:
+    """Raises MeterhouseError for a webhook while there is no secret to sign its messages with."""
+    if webhook_url and not settings.alert_webhook_secret:
+        raise MeterhouseError(
+            "webhooks are signed, and there is no secret to sign with: set "
+            "METERHOUSE_ALERT_WEBHOOK_SECRET, or leave the webhook out"
+        )
 
 
 def _is_here(host: str | None) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,11 @@ _STORED = tuple(
     if name not in ("budget_id", "definition", "recorded_at", "recorded_by")
 )
 _LISTS = ("actual_percents", "projected_percents", "recipients")
-_CHANGED = tuple(name for name in _STORED if name not in ("account_id", "is_removed"))
+CHANGEABLE = tuple(
+    name for name in _STORED if name not in ("account_id", "is_removed", "limit_amount")
+)
+"""Fields that :func:`change_budget` takes, besides ``limit``."""
+_CHANGED = (*CHANGEABLE, "limit_amount")
 
 
 def add_budget(
@@ -58,9 +63,8 @@ def change_budget(
     """
     with store.writing() as connection:
         before = _find(connection, budget_id)
-        given = {name: getattr(before, name) for name in _CHANGED} | dict(changes)
-        given["limit"] = given.pop("limit", given.pop("limit_amount"))
-        given.pop("limit_amount", None)
+        given = {name: getattr(before, name) for name in CHANGEABLE}
+        given |= {"limit": before.limit_amount} | dict(changes)
         if given["rolling_days"] is not None and "projected_percents" not in changes:
             given["projected_percents"] = ()
         wanted = make_budget(before.account_id, **given)
@@ -95,6 +99,20 @@ def list_budgets(store: Store, account_id: str | None = None) -> list[Budget]:
         return _current(connection, account_id)
 
 
+def smallest_limit(store: Store, account_id: str, at: datetime) -> Decimal | None:
+    """The smallest limit of credits a calendar month that the whole account had at ``at``."""
+    with store.reading() as connection:
+        found = _current(connection, account_id, at)
+    return min(
+        (
+            each.limit_amount
+            for each in found
+            if each.scope == "account" and each.unit == "credits" and each.rolling_days is None
+        ),
+        default=None,
+    )
+
+
 def budget_history(store: Store, budget_id: int) -> list[Budget]:
     """A budget as it was recorded each time, the oldest first, its removal included."""
     query = sa.select(table).where(table.c.budget_id == budget_id).order_by(table.c.budget_row_id)
@@ -117,10 +135,14 @@ def _find(connection: sa.Connection, budget_id: int) -> Budget:
     return _budget(row)
 
 
-def _current(connection: sa.Connection, account_id: str | None) -> list[Budget]:
+def _current(
+    connection: sa.Connection, account_id: str | None, at: datetime | None = None
+) -> list[Budget]:
     newest = sa.select(sa.func.max(table.c.budget_row_id)).group_by(table.c.budget_id)
     if account_id is not None:
         newest = newest.where(table.c.account_id == account_id)
+    if at is not None:
+        newest = newest.where(table.c.recorded_at < at)
     query = (
         sa.select(table)
         .where(table.c.budget_row_id.in_(newest), table.c.is_removed.is_(False))

@@ -10,7 +10,15 @@ from rich.table import Table
 from billing.accounts import get_account
 from billing.alerts import outbox, running
 from billing.alerts import simulation as replayed
-from billing.budgets.budget import ACTUAL_PERCENTS, SCOPES, UNITS, Budget, make_budget
+from billing.alerts.rules import DEFAULTS, AlertRule, change_rule, rules_of
+from billing.budgets.budget import (
+    ACTUAL_PERCENTS,
+    SCOPES,
+    UNITS,
+    Budget,
+    make_budget,
+    refuse_unsigned,
+)
 from billing.budgets.stored import (
     add_budget,
     change_budget,
@@ -81,7 +89,9 @@ def add_(
         tells_end=tell_end,
         is_enforced=enforce,
     )
-    with open_store(load_settings()) as store:
+    settings = load_settings()
+    refuse_unsigned(settings, made.webhook_url)
+    with open_store(settings) as store:
         _say(add_budget(store, made), as_json)
 
 
@@ -152,7 +162,9 @@ def set_(
         "is_enforced": enforce,
     }
     given = {key: value for key, value in changes.items() if value is not None}
-    with open_store(load_settings()) as store:
+    settings = load_settings()
+    refuse_unsigned(settings, webhook)
+    with open_store(settings) as store:
         _say(change_budget(store, budget_id, given), as_json)
 
 
@@ -190,6 +202,89 @@ def run_(as_json: bool) -> None:
         click.echo(f"no mail server is set: mails are in {settings.mail_folder}", err=True)
 
 
+@alerts.command("list")
+@click.argument("account_id")
+@_JSON
+def rules_(account_id: str, as_json: bool) -> None:
+    """Show the alerts that an account has besides its budgets."""
+    with open_store(load_settings()) as store:
+        account = get_account(store, account_id)
+        found = rules_of(store, account_id)
+    if as_json:
+        click.echo(json.dumps([rule_json(each) for each in found.values()], indent=2))
+        return
+    _table(
+        ("alert", "is", "threshold", "told"),
+        [
+            (
+                kind,
+                "on" if rule.is_on else "off",
+                "" if kind == "weekly_report" else plain(rule.threshold),
+                "\n".join(
+                    [*(rule.recipients or (account.current.email or "nobody",)), *_hook(rule)]
+                ),
+            )
+            for kind, rule in found.items()
+        ],
+    )
+
+
+@alerts.command("set")
+@click.argument("account_id")
+@click.argument("kind", type=click.Choice(tuple(DEFAULTS)))
+@click.option("--on/--off", "is_on", default=None, help="Whether it is told at all.")
+@click.option("--threshold", help="Credits, or days of a runway, from which it is told.")
+@click.option("--to", "recipients", multiple=True, help="Who is told; repeat it.")
+@click.option("--to-account", is_flag=True, help="Tell the account's own address again.")
+@click.option("--webhook", help="Address that gets signed JSON; empty for none.")
+@click.option("--tell-end/--no-tell-end", default=None, help="Tell as well when it ends.")
+@_JSON
+def set_rule_(
+    account_id: str,
+    kind: str,
+    is_on: bool | None,
+    threshold: str | None,
+    recipients: tuple[str, ...],
+    to_account: bool,
+    webhook: str | None,
+    tell_end: bool | None,
+    as_json: bool,
+) -> None:
+    """Change one alert of an account; what is left out stays."""
+    settings = load_settings()
+    refuse_unsigned(settings, webhook)
+    changes = {
+        "is_on": is_on,
+        "threshold": threshold,
+        "recipients": () if to_account else recipients or None,
+        "webhook_url": webhook,
+        "tells_end": tell_end,
+    }
+    with open_store(settings) as store:
+        rule = change_rule(store, account_id, kind, changes)
+    if as_json:
+        click.echo(json.dumps(rule_json(rule), indent=2))
+        return
+    click.echo(f"{kind} of {account_id} is {'on' if rule.is_on else 'off'}", err=True)
+
+
+def rule_json(rule: AlertRule) -> dict[str, Any]:
+    """An alert of an account as JSON; its threshold is a text."""
+    return {
+        "account_id": rule.account_id,
+        "kind": rule.kind,
+        "is_on": rule.is_on,
+        "threshold": f"{rule.threshold.normalize():f}",
+        "recipients": list(rule.recipients),
+        "webhook_url": rule.webhook_url,
+        "tells_end": rule.tells_end,
+    }
+
+
+def _hook(rule: AlertRule) -> tuple[str, ...]:
+    return (rule.webhook_url,) if rule.webhook_url else ()
+
+
 @alerts.command("simulate")
 @click.argument("budget_id", type=int)
 @click.option("--months", type=click.IntRange(1, 36), default=6, show_default=True)
@@ -210,8 +305,8 @@ def simulate_(budget_id: int, months: int, as_json: bool) -> None:
         {
             "day": each.day.isoformat(),
             "alert": each.title,
-            "amount": plain(each.amount),
-            "alerts_at": plain(each.limit),
+            "amount": f"{each.amount.normalize():f}",
+            "alerts_at": f"{each.limit.normalize():f}",
             "days_before_limit": each.days_before,
         }
         for each in found

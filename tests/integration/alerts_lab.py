@@ -3,6 +3,7 @@
 ``python -m tests.integration.alerts_lab FOLDER`` replays the year in one process, to be killed.
 """
 
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -13,6 +14,11 @@ from socket import socket
 
 import duckdb
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from billing.accounts import declare_accounts
 from billing.alerts.delivery import Sender
@@ -170,17 +176,65 @@ class Inbox:
 
 
 @contextmanager
-def mail_server(inbox: Inbox):
-    """The port of a real SMTP server on loopback."""
+def mail_server(inbox: Inbox, **options):
+    """The port of a real SMTP server on loopback; ``options`` are aiosmtpd's."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller = Controller(inbox, hostname="127.0.0.1", port=port, **options)
     controller.start()
     try:
         yield port
     finally:
         controller.stop()
+
+
+@contextmanager
+def encrypted_mail_server(inbox: Inbox, certificate: Path, security: str, login: tuple[str, str]):
+    """The same, encrypted from the first byte or by STARTTLS; only who logs in may send."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def authenticate(server, session, envelope, mechanism, given):
+        is_known = (given.login.decode(), given.password.decode()) == login
+        return AuthResult(success=is_known, handled=False)
+
+    options = {"authenticator": authenticate, "auth_required": True}
+    if security == "tls":
+        options |= {"ssl_context": context, "auth_require_tls": False}
+    else:
+        options |= {"tls_context": context, "require_starttls": True}
+    with mail_server(inbox, **options) as port:
+        yield port
+
+
+def make_certificate(folder: Path) -> Path:
+    """A certificate of localhost, signed by itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "localhost.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
 
 
 def replay(settings: Settings, folder: Path) -> None:
