@@ -80,10 +80,14 @@ class Sender:
             )
         else:
             smtp = smtplib.SMTP(*address, timeout=TIMEOUT_SECONDS)
-        if settings.smtp_security == "starttls":
-            smtp.starttls(context=context)
-        if settings.smtp_user:
-            smtp.login(settings.smtp_user, settings.smtp_password)
+        try:
+            if settings.smtp_security == "starttls":
+                smtp.starttls(context=context)
+            if settings.smtp_user:
+                smtp.login(settings.smtp_user, settings.smtp_password)
+        except BaseException:
+            smtp.close()
+            raise
         return smtp
 
     def _hang_up(self) -> None:

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -57,6 +58,7 @@ def house(lake_home, tmp_path, request):
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
     settings = lake_home.model_copy(update={"operations_url": url})
+    shutil.rmtree(settings.mail_folder, ignore_errors=True)
     with open_store(settings) as store, open_lake(settings) as lake:
         add_account(
             store,
@@ -86,13 +88,19 @@ def states(store):
     return [(row.state, row.is_told) for row in transitions(store)]
 
 
+def mails(settings):
+    return [
+        email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        for file in settings.mail_folder.glob("*.eml")
+    ]
+
+
 def test_a_mail_says_what_happened_and_is_written_to_a_folder_without_a_server(house) -> None:
     settings, store, lake = house
     add(store)
     assert run_alerts(settings, store, lake, NOW).delivered.sent == 1
     assert run_alerts(settings, store, lake, NOW).delivered.sent == 0
-    (file,) = settings.mail_folder.glob("*.eml")
-    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    (mail,) = mails(settings)
     assert (mail["To"], mail["Subject"]) == (
         "a@acme.example",
         "Alert: Month: actual use at 50 % of the limit (Acme)",
@@ -108,16 +116,6 @@ def test_a_mail_says_what_happened_and_is_written_to_a_folder_without_a_server(h
     assert "agent " in content and "model " in content
     assert "/usage?account=acme&from=2026-11-01&to=2026-12-01" in content
     assert "<table" in mail.get_body(("html",)).get_content()
-
-
-def mails(settings):
-    found = [
-        email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
-        for file in sorted(settings.mail_folder.glob("*.eml"))
-    ]
-    for file in settings.mail_folder.glob("*.eml"):
-        file.unlink()
-    return found
 
 
 def test_a_projected_threshold_is_judged_by_the_projection_of_the_marts(house) -> None:
