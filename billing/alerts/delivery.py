@@ -9,6 +9,7 @@ from email.header import Header
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, formataddr
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,6 +123,10 @@ class Sender:
         try:
             with opener.open(request, timeout=TIMEOUT_SECONDS):
                 pass
+        except HTTPException as error:
+            raise OSError(f"the webhook does not speak HTTP: {error}") from error
+        except ValueError as error:
+            raise Refused(f"the webhook cannot be asked: {error}") from error
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in (400, 403, 404, 410, 413, 422):

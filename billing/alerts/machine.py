@@ -2,7 +2,8 @@
 
 A rule that was never judged is ok. It is told once a period that it fires, and once that it ended
 where that is asked for. What has no period (a balance, rolling days) begins anew with each firing,
-and is told at most once a day.
+and is told at most once a day. Who was told that it ended while it fires again is told of that when
+the day is over.
 """
 
 from collections.abc import Iterable
@@ -79,7 +80,7 @@ def step(past: Past, reading: Reading, at: datetime) -> Transition | None:
 
     No data is neither a firing nor its end, so coming back from it tells nothing twice.
     """
-    if reading.state == past.state:
+    if reading.state == past.state and not _is_owed(past, reading, at):
         return None
     if reading.state == "firing":
         is_told = (
@@ -94,6 +95,17 @@ def step(past: Past, reading: Reading, at: datetime) -> Transition | None:
     else:
         is_told = False
     return Transition(reading, past.number + 1, is_told, at)
+
+
+def _is_owed(past: Past, reading: Reading, at: datetime) -> bool:
+    """Whether the last word was that it ended, while it fires again and the pause is over."""
+    return (
+        reading.is_standing
+        and reading.state == "firing"
+        and not past.is_open
+        and past.fired_at is not None
+        and at - past.fired_at >= PAUSE
+    )
 
 
 def folded(changes: Iterable[tuple[State, bool, datetime]]) -> Past:

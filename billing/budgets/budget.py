@@ -171,6 +171,8 @@ def web_address(text: str | None) -> str | None:
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
+        address.encode("ascii")
+        (host or "").encode("idna")
     except ValueError:
         host, parts = None, urlsplit("")
     is_secure = parts.scheme == "https" or (parts.scheme == "http" and _is_here(host))

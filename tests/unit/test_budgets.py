@@ -55,6 +55,9 @@ def reading(state, *, is_standing=False, tells_end=True):
         ({"rolling_days": 7, "projected_percents": [100]}, "no end to project to"),
         ({"webhook_url": "http://customer.example/x"}, "no address for a webhook"),
         ({"webhook_url": "file:///etc/passwd"}, "no address for a webhook"),
+        ({"webhook_url": f"https://{'a' * 64}.example/x"}, "no address for a webhook"),
+        ({"webhook_url": "https://b..example/x"}, "no address for a webhook"),
+        ({"webhook_url": "https://b.example/ü"}, "no address for a webhook"),
         ({"actual_percents": [], "projected_percents": []}, "needs a percent"),
     ],
 )
