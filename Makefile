@@ -38,6 +38,8 @@ bench: $(VENV)/development ## Measure against the bare engine and what one would
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.usage
 	$(BIN)/python -m benchmarks.credits
+	$(BIN)/python -m benchmarks.projection
+	$(BIN)/python -m benchmarks.spikes
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

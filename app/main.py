@@ -48,6 +48,12 @@ def main() -> None:
                     icon=":material/toll:",
                     url_path="credits",
                 ),
+                st.Page(
+                    "views/insights.py",
+                    title="Insights",
+                    icon=":material/insights:",
+                    url_path="insights",
+                ),
             ],
             "Admin": [
                 st.Page(

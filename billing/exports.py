@@ -35,6 +35,8 @@ EXPORTED: dict[str, tuple[sa.Table, str]] = {
     "payment_event": (schema.payment_event, "payment_event_id"),
     "credit_grant": (schema.credit_grant, "grant_id"),
     "credit_void": (schema.credit_void, "void_id"),
+    "incident_mark": (schema.incident_mark, "mark_id"),
+    "advice_decision": (schema.advice_decision, "decision_id"),
 }
 """Tables that go into the raw lake, each with the id that only grows."""
 

@@ -262,3 +262,47 @@ credit_void = sa.Table(
 its ``paid_minor`` is in there too: what the customer got is the difference. A chargeback takes
 the payment back; the part of it that was spent is owed, ``receivable_minor``.
 """
+
+incident_mark = sa.Table(
+    "incident_mark",
+    metadata,
+    sa.Column("mark_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("first_date", sa.Date, nullable=False),
+    sa.Column("last_date", sa.Date, nullable=False),
+    sa.Column("is_expected", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Days of an account, both inclusive, that are expected to be unusual, or no longer.
+
+Of the marks that hold for a day the newest counts.
+"""
+
+advice_decision = sa.Table(
+    "advice_decision",
+    metadata,
+    sa.Column("decision_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("advice_id", sa.String(32), nullable=False),
+    sa.Column("decision", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("agent_id", sa.Text, nullable=False),
+    sa.Column("category", sa.String(32)),
+    sa.Column("model", sa.Text),
+    sa.Column("candidate_model", sa.Text),
+    sa.Column("baseline_units", sa.BigInteger, nullable=False),
+    sa.Column("baseline_quantity", ExactDecimal, nullable=False),
+    sa.Column("saved_credits_month", ExactDecimal, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Decisions on advice, accepted or withdrawn; of one advice the newest row counts.
+
+A row holds what was advised and what it is measured by, because advice is made anew every day.
+"""

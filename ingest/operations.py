@@ -23,6 +23,8 @@ SYNCED: dict[str, str] = {
     "payment_event": "payment_event_id",
     "credit_grant": "grant_id",
     "credit_void": "void_id",
+    "incident_mark": "mark_id",
+    "advice_decision": "decision_id",
 }
 """Raw tables that come from the operational store, each with the id that only grows."""
 

@@ -192,6 +192,34 @@ TABLES: dict[str, str] = {
         reason varchar not null,
         recorded_at timestamp not null
     """,
+    # One row a mark: days of an account (inclusive) that are expected to be unusual, or no longer.
+    "incident_mark": """
+        load_id bigint not null,
+        mark_id bigint not null,
+        account_id varchar not null,
+        first_date date not null,
+        last_date date not null,
+        is_expected boolean not null,       -- false takes an earlier mark back
+        reason varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a decision on an advice; of one advice the highest decision_id counts.
+    "advice_decision": """
+        load_id bigint not null,
+        decision_id bigint not null,
+        account_id varchar not null,
+        advice_id varchar not null,
+        decision varchar not null,          -- accepted | withdrawn
+        kind varchar not null,
+        agent_id varchar not null,
+        category varchar,                   -- null: the agent as a whole
+        model varchar,
+        candidate_model varchar,
+        baseline_units bigint not null,     -- what it was measured by before, as dbt says
+        baseline_quantity decimal(24, 12) not null,
+        saved_credits_month decimal(24, 12) not null,
+        recorded_at timestamp not null
+    """,
     # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
     "model_price": """
         load_id bigint not null,

@@ -5,8 +5,11 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.advice import advice
+from orchestration.commands.backtest import backtest
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
+from orchestration.commands.incidents import incidents
 from orchestration.commands.load import load, replay
 from orchestration.commands.quarantine import quarantine
 from orchestration.commands.query import sql
@@ -27,9 +30,12 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    advice,
+    backtest,
     credits,
     doctor,
     export,
+    incidents,
     load,
     quarantine,
     rates,

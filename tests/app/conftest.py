@@ -19,6 +19,7 @@ PAGES = {
     "overview": "views/overview.py",
     "usage": "views/usage.py",
     "credits": "views/credits.py",
+    "insights": "views/insights.py",
     "data health": "views/data_health.py",
 }
 
