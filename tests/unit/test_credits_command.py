@@ -124,6 +124,11 @@ def test_an_account_without_usage_has_what_it_was_granted() -> None:
     assert run("balance", "acme").stdout == "5 credits\n"
 
 
+def test_lots_are_listed_with_the_days_of_the_account() -> None:
+    read("grant", "acme", "5", "--reason", "r", "--expires", "2099-01-01")
+    assert "2099-01-01" in run("lots", "acme").stdout
+
+
 def test_nothing_bought_is_nothing_to_settle() -> None:
     assert read("purchases", "acme") == []
     assert read("settle") == {
@@ -154,6 +159,8 @@ def test_nothing_bought_is_nothing_to_settle() -> None:
         (("balance", "nobody"), "no account nobody"),
         (("ledger", "acme"), "no ledger yet"),
         (("ledger", "acme", "--from", "soon"), "is no day"),
+        (("ledger", "acme", "--from", "2026-11-02", "--to", "2026-11-01"), "must lie before --to"),
+        (("ledger", "acme", "--from", "2026-11-01", "--to", "2026-11-01"), "must lie before --to"),
     ],
 )
 def test_what_cannot_be_is_an_error_for_the_user(
