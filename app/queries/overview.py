@@ -35,6 +35,11 @@ class MonthTotals:
     is_complete: bool
     projected_credits: Decimal | None
 
+    @property
+    def is_in_credits(self) -> bool:
+        """Whether the month can be drawn in credits; one without any is drawn in operations."""
+        return self.credits > 0
+
 
 @dataclass(frozen=True)
 class Day:
@@ -184,8 +189,8 @@ class Overview:
 
     @property
     def is_in_credits(self) -> bool:
-        """Whether the month can be drawn in credits; one without any is drawn in operations."""
-        return self.totals is not None and self.totals.credits > 0
+        """Whether charts and shares are in credits; they are in operations else."""
+        return self.totals is not None and self.totals.is_in_credits
 
 
 def known_credits(use: MonthTotals | CategoryUse | ModelUse | AgentUse) -> Decimal | None:
@@ -206,7 +211,7 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         else []
     )
     totals = reader.ask(MONTH, month=month)
-    in_credits = bool(totals) and totals[0].credits > 0
+    in_credits = bool(totals) and totals[0].is_in_credits
     return Overview(
         account=reader.account,
         month=month,
