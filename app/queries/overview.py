@@ -48,6 +48,11 @@ class MonthTotals:
     earliest_run_out_date: date | None
     latest_run_out_date: date | None
 
+    @property
+    def is_in_credits(self) -> bool:
+        """Whether the month can be drawn in credits; one without any is drawn in operations."""
+        return self.credits > 0
+
 
 @dataclass(frozen=True)
 class PathDay:
@@ -220,8 +225,8 @@ class Overview:
 
     @property
     def is_in_credits(self) -> bool:
-        """Whether the month can be drawn in credits; one without any is drawn in operations."""
-        return self.totals is not None and self.totals.credits > 0
+        """Whether charts and shares are in credits; they are in operations else."""
+        return self.totals is not None and self.totals.is_in_credits
 
 
 def known_credits(use: MonthTotals | CategoryUse | ModelUse | AgentUse) -> Decimal | None:
@@ -242,7 +247,7 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         else []
     )
     totals = reader.ask(MONTH, month=month)
-    in_credits = bool(totals) and totals[0].credits > 0
+    in_credits = bool(totals) and totals[0].is_in_credits
     has_projection = in_credits and not totals[0].is_complete
     return Overview(
         account=reader.account,

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import get_account
 from billing.advice import Acceptance, Advised, accept_advice, acceptances, withdraw_advice
 from billing.store import open_store
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.publication import reading_published
 from warehouse.settings import Settings, load_settings
@@ -63,13 +63,12 @@ def list_(account_id: str | None, as_json: bool) -> None:
         }
         click.echo(json.dumps(found, indent=2))
         return
-    console = Console(markup=False, emoji=False)
     if open_:
-        console.print(told_table(open_))
+        print_table(told_table(open_))
     else:
         click.echo("nothing to save is worth telling", err=True)
     if accepted:
-        console.print(accepted_table(accepted, saved))
+        print_table(accepted_table(accepted, saved))
 
 
 @advice.command("accept")

@@ -7,9 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.publication import reading_published
 from warehouse.settings import load_settings
@@ -128,7 +128,7 @@ def _show(records: Sequence[Record]) -> None:
             _percent(record.run_rate_error),
             f"{record.inside:,} ({_percent(record.coverage)})",
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 def _percent(share: float | None) -> str:

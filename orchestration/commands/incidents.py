@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import get_account
@@ -23,6 +22,7 @@ from billing.incidents import (
 from billing.store import Store, open_store
 from billing.usage_sums import open_lake
 from orchestration.commands.credits import plain
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -66,7 +66,7 @@ def list_(account_id: str | None, as_json: bool) -> None:
             plain(each.severity),
             mark.reason if mark and mark.is_expected else "",
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @incidents.command("expect")

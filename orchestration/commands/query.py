@@ -24,6 +24,9 @@ _EXPLAIN = re.compile(
     r"^(\s|--[^\n]*\n|/\*.*?\*/)*explain(\s+analyze)?(\s*\([^)]*\))?", re.IGNORECASE | re.DOTALL
 )
 
+_FOREIGN = re.compile(r"\b(sqlite|postgres)_\w+", re.IGNORECASE)
+"""Functions that open other databases: DuckDB lets no setting keep them from it."""
+
 
 @click.command()
 @click.argument("query")
@@ -79,6 +82,10 @@ def one_question(query: str) -> duckdb.Statement:
             " (a PIVOT without `in (…)` counts as two: name its columns)"
         )
     statement = statements[0]
+    if foreign := _FOREIGN.search(statement.query):
+        raise MeterhouseError(
+            f"meterhouse sql reads the lakes alone: {foreign[0]} opens other databases"
+        )
     if statement.type == duckdb.StatementType.EXPLAIN:
         one_question(_EXPLAIN.sub("", statement.query, count=1))
     elif statement.type != duckdb.StatementType.SELECT:

@@ -103,8 +103,8 @@ def test_an_advice_is_accepted_once_and_only_by_its_account(gate: Gate):
     assert accept(acme, advice).decision_id == 3
 
 
-def test_without_a_store_advice_is_shown_and_cannot_be_accepted(open_page):
-    app = open_page("insights", account="acme")
+def test_without_a_store_advice_is_shown_and_cannot_be_accepted(open_page, own_lake):
+    app = open_page("insights", own_lake, account="acme")
     assert "Advice cannot be accepted now" in text_of(app)
     assert not [button for button in app.button if button.label == "Accept and measure"]
 
