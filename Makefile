@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SQL_FILES := dbt_project
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-crash check format lock soak bench system clean
+.PHONY: help up test check format lock soak test-crash bench system clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,16 +31,20 @@ format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
 
-test-crash: $(VENV)/development ## Kill the close of a month 200 times
-	METERHOUSE_CRASHES=200 $(BIN)/python -m pytest tests/integration/test_invoice_crash.py
-
 soak: $(VENV)/development ## Load, refresh and read at once for two minutes
 	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py
+
+test-crash: $(VENV)/development ## Kill the sender of alerts and the close of a month 200 times each
+	METERHOUSE_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_alerts_crash.py
+	METERHOUSE_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_invoice_crash.py
 
 bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.usage
 	$(BIN)/python -m benchmarks.credits
+	$(BIN)/python -m benchmarks.projection
+	$(BIN)/python -m benchmarks.spikes
+	$(BIN)/python -m benchmarks.budgets
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

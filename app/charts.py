@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from app import formats
-from app.queries.overview import Day, next_month, previous_month
+from app.queries.overview import Day, PathDay, next_month, previous_month
 from app.queries.usage import Point
 from app.theme import Palette
 
@@ -48,11 +48,16 @@ def trend_axis(month: date) -> list[date]:
 
 
 def trend_rows(
-    days: Sequence[Day], month: date, partial: date | None, measure: Measure = CREDITS
+    days: Sequence[Day],
+    month: date,
+    partial: date | None,
+    path: Sequence[PathDay] = (),
+    measure: Measure = CREDITS,
 ) -> list[dict[str, Any]]:
     """One row a day of :func:`trend_axis`, with its texts; ``partial`` is still running.
 
-    ``kind`` says how it is drawn: ``before`` (of the month before), ``month`` or ``partial``. A
+    ``kind`` says how it is drawn: ``before`` (of the month before), ``month``, ``partial``, or
+    ``expected`` for the days of ``path`` that have no usage yet. A
     spike is split at what is usual at most for its weekday: ``base`` below, the rest above. Only
     spikes of the month itself are marked, and the largest of them say how many times the usual.
     What is usual is known of credits only.
@@ -68,7 +73,7 @@ def trend_rows(
     rows = []
     for day in shown:
         value = measure.of(day)
-        usual = day.median_credits if measure is CREDITS else None
+        usual = day.expected_credits if measure is CREDITS else None
         is_spike = _is_marked(day) and measure is CREDITS
         high = min(day.high_credits, value) if is_spike and day.high_credits else value
         times = value / usual if is_spike and usual else None
@@ -97,15 +102,43 @@ def trend_rows(
                 "failed_text": formats.number(day.failed_events),
             }
         )
-    return rows
+    used = {day.usage_date for day in shown}
+    return rows + [_expected(day) for day in path if day.usage_date not in used]
+
+
+def _expected(day: PathDay) -> dict[str, Any]:
+    return {
+        "day": day.usage_date.isoformat(),
+        "date": formats.day(day.usage_date),
+        "short_date": formats.short_day(day.usage_date),
+        "kind": "expected",
+        "value": float(day.expected_credits),
+        "base": float(day.expected_credits),
+        "usual": None,
+        "mark": "",
+        "value_text": f"{formats.credits(day.expected_credits)} expected",
+        "usual_text": formats.DASH,
+        "events_text": formats.DASH,
+        "failed_text": formats.DASH,
+    }
+
+
+def fits(limit: Decimal | float | None, highest: float) -> bool:
+    """Whether a limit can be drawn without pressing what is below it flat."""
+    return limit is not None and float(limit) <= 2 * highest
 
 
 def trend_chart(
-    rows: Sequence[dict[str, Any]], month: date, colours: Palette, measure: Measure = CREDITS
+    rows: Sequence[dict[str, Any]],
+    month: date,
+    colours: Palette,
+    measure: Measure = CREDITS,
+    budget: Decimal | None = None,
 ) -> alt.LayerChart:
     """A measure a day as bars, what is usual as a calm line, the part above it marked on spikes.
 
-    A click on a bar selects its ``day`` as :data:`CLICKED`.
+    ``budget`` is what a budget of the month comes to a day, drawn over the month's days where it
+    :func:`fits`. A click on a bar selects its ``day`` as :data:`CLICKED`.
     """
     source = alt.InlineData(values=list(rows))
     order = [day.isoformat() for day in trend_axis(month)]
@@ -139,11 +172,17 @@ def trend_chart(
         "kind:N",
         legend=None,
         scale=alt.Scale(
-            domain=["before", "month", "partial"],
-            range=[colours.faded, colours.accent, colours.accent],
+            domain=["before", "month", "partial", "expected"],
+            range=[colours.faded, colours.accent, colours.accent, colours.accent],
         ),
     )
-    opacity = alt.condition("datum.kind == 'partial'", alt.value(0.5), alt.value(1.0))
+    opacity = (
+        alt.when("datum.kind == 'partial'")
+        .then(alt.value(0.5))
+        .when("datum.kind == 'expected'")
+        .then(alt.value(0.16))
+        .otherwise(alt.value(1.0))
+    )
     base = alt.Chart(source).encode(x=x)
     bars = (
         base.mark_bar(cornerRadiusEnd=2, cursor="pointer")
@@ -178,6 +217,13 @@ def trend_chart(
     layers.append(usual)
     if any(row["mark"] for row in rows):
         layers.extend(marks)
+    if budget is not None and fits(budget, max((row["value"] for row in rows), default=0)):
+        days = [{"day": day, "budget": float(budget)} for day in order if day >= month.isoformat()]
+        layers.append(
+            alt.Chart(alt.InlineData(values=days))
+            .mark_line(color=colours.text, strokeDash=[6, 4], strokeWidth=1.5)
+            .encode(x=x, y=alt.Y("budget:Q", axis=axis))
+        )
     return calm(layers, height=250)
 
 
@@ -286,13 +332,12 @@ def usage_chart(rows: Sequence[dict[str, Any]], colours: Palette) -> alt.LayerCh
 def pace_rows(
     days: Sequence[Day],
     month: date,
-    days_in_month: int,
-    projected: Decimal | None,
+    path: Sequence[PathDay] = (),
     measure: Measure = CREDITS,
 ) -> list[dict[str, Any]]:
     """A measure summed from the first day of a month: this one, the one before, the projection.
 
-    ``projected`` is None for a complete month, which has no projection to draw.
+    ``path`` are the days to come with their range; a complete month has none.
     """
     before = previous_month(month)
     rows: list[dict[str, Any]] = []
@@ -304,17 +349,25 @@ def pace_rows(
             total += measure.of(day)
             rows.append(_pace(line, day.usage_date.day, total, day.usage_date, measure))
     current = [row for row in rows if row["line"] == "month"]
-    if projected is not None and current and current[-1]["number"] < days_in_month:
-        last = month + timedelta(days=days_in_month - 1)
-        rows.append({**current[-1], "line": "projected"})
-        rows.append(_pace("projected", days_in_month, projected, last, measure))
+    to_come = [day for day in path if not current or day.usage_date.day > current[-1]["number"]]
+    if to_come:
+        if current:
+            here = {"low": current[-1]["total"], "high": current[-1]["total"]}
+            rows.append({**current[-1], "line": "projected", **here})
+        rows.extend(_projected(day) for day in to_come)
     return rows
 
 
 def pace_chart(
-    rows: Sequence[dict[str, Any]], colours: Palette, measure: Measure = CREDITS
+    rows: Sequence[dict[str, Any]],
+    colours: Palette,
+    measure: Measure = CREDITS,
+    budget: Decimal | None = None,
 ) -> alt.LayerChart:
-    """The month's usage growing day by day, beside the month before and to the projection."""
+    """The month's usage growing day by day, beside the month before and to the projection.
+
+    ``budget`` is the month's limit, drawn where it :func:`fits`.
+    """
     last = max([28, *(row["number"] for row in rows)])
     source = alt.InlineData(values=list(rows))
     x = alt.X(
@@ -343,7 +396,10 @@ def pace_chart(
     drawn = {
         "before": [part("before").mark_line(color=colours.usual, strokeWidth=1.5, opacity=0.7)],
         "projected": [
-            part("projected").mark_line(color=colours.accent, strokeWidth=1.75, strokeDash=[3, 4])
+            part("projected")
+            .mark_area(color=colours.accent, opacity=0.14)
+            .encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
+            part("projected").mark_line(color=colours.accent, strokeWidth=1.75, strokeDash=[3, 4]),
         ],
         "month": [
             part("month").mark_area(color=colours.accent, opacity=0.12, line=False),
@@ -353,7 +409,21 @@ def pace_chart(
     }
     lines = {row["line"] for row in rows}
     layers = [layer for line in drawn if line in lines for layer in drawn[line]]
+    if budget is not None and fits(budget, max((row["total"] for row in rows), default=0)):
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{"budget": float(budget)}]))
+            .mark_rule(color=colours.text, strokeDash=[6, 4], strokeWidth=1.5)
+            .encode(y=alt.Y("budget:Q", axis=amount_axis(colours, tick_count=3)))
+        )
     return calm([*layers, base.mark_point(size=120, opacity=0).encode(tooltip=tooltip)], 150)
+
+
+def _projected(day: PathDay) -> dict[str, Any]:
+    return {
+        **_pace("projected", day.usage_date.day, day.projected_credits, day.usage_date, CREDITS),
+        "low": float(day.projected_low_credits),
+        "high": float(day.projected_high_credits),
+    }
 
 
 def _pace(line: str, number: int, total: Decimal, last: date, measure: Measure) -> dict[str, Any]:

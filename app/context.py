@@ -1,6 +1,6 @@
 """What a run of a page works with: settings, the gate, and figures cached by snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +18,16 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
+from app.queries.insights_advice import (
+    Advice,
+    AdviceEvents,
+    Week,
+    gather_advice,
+    gather_advice_events,
+    gather_weeks,
+)
+from app.queries.insights_incidents import gather_incidents
+from app.queries.insights_projection import Outlook, gather_outlook
 from app.queries.overview import (
     Freshness,
     Overview,
@@ -45,6 +55,7 @@ from app.queries.usage import (
     gather_tags,
 )
 from app.usage_address import EventKey, UsageView
+from billing.incidents import Incident
 from billing.position import CreditPosition
 from billing.store import Store, open_store, store_exists
 from warehouse.errors import MeterhouseError
@@ -188,6 +199,31 @@ def credit_ledger(gate: Gate, account_id: str, chosen: LedgerFilter, page: int) 
     return _credit_ledger(_key(gate), account_id, chosen, page, gate)
 
 
+def outlook(gate: Gate, account_id: str) -> Outlook:
+    """What the account's month is heading for, and how past projections fared."""
+    return _outlook(_key(gate), account_id, gate)
+
+
+def incidents(gate: Gate, account_id: str, first: date, last: date) -> list[Incident]:
+    """The account's incidents with a day in a span, both ends included."""
+    return _incidents(_key(gate), account_id, first, last, gate)
+
+
+def advice(gate: Gate, account_id: str) -> tuple[Advice, ...]:
+    """The advice to an account, what saves most first."""
+    return _advice(_key(gate), account_id, gate)
+
+
+def advice_weeks(gate: Gate, account_id: str) -> Mapping[int, tuple[Week, ...]]:
+    """What accepted advice has saved a week, by the decision."""
+    return _advice_weeks(_key(gate), account_id, gate)
+
+
+def advice_events(gate: Gate, account_id: str, chosen: Advice, page: int) -> AdviceEvents:
+    """A page of the events of an advice."""
+    return _advice_events(_key(gate), account_id, chosen, page, gate)
+
+
 def _key(gate: Gate) -> tuple[str, Publication | None]:
     """What settled figures depend on: which lake, and what is published there."""
     return str(gate.settings.model_dump_json()), gate.publication
@@ -235,6 +271,18 @@ def _credit_ledger(
     _gate: Gate,
 ) -> LedgerPage:
     return gather_ledger(_gate.enter(account_id), chosen, page)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _outlook(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> Outlook:
+    return gather_outlook(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _incidents(
+    key: tuple[str, Publication | None], account_id: str, first: date, last: date, _gate: Gate
+) -> list[Incident]:
+    return gather_incidents(_gate.enter(account_id), first, last)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
@@ -340,3 +388,24 @@ def _usage_pending(
     return gather_pending_events(
         _gate.enter(account_id), selection, publication.raw_load_id if publication else 0
     )
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> tuple[Advice, ...]:
+    return gather_advice(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice_weeks(
+    key: tuple[str, Publication | None], account_id: str, _gate: Gate
+) -> Mapping[int, tuple[Week, ...]]:
+    return gather_weeks(_gate.enter(account_id))
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _advice_events(
+    key: tuple[str, Publication | None], account_id: str, chosen: Advice, page: int, _gate: Gate
+) -> AdviceEvents:
+    return gather_advice_events(_gate.enter(account_id), chosen, page)

@@ -48,6 +48,18 @@ def main() -> None:
                     icon=":material/toll:",
                     url_path="credits",
                 ),
+                st.Page(
+                    "views/insights.py",
+                    title="Insights",
+                    icon=":material/insights:",
+                    url_path="insights",
+                ),
+                st.Page(
+                    "views/budgets.py",
+                    title="Budgets",
+                    icon=":material/savings:",
+                    url_path="budgets",
+                ),
             ],
             "Admin": [
                 st.Page(

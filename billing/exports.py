@@ -37,6 +37,8 @@ EXPORTED: dict[str, tuple[sa.Table, str]] = {
     "credit_void": (schema.credit_void, "void_id"),
     "invoice": (invoice_schema.invoice, "invoice_id"),
     "invoice_line": (invoice_schema.invoice_line, "invoice_line_id"),
+    "incident_mark": (schema.incident_mark, "mark_id"),
+    "advice_decision": (schema.advice_decision, "decision_id"),
 }
 """Tables that go into the raw lake, each with the id that only grows."""
 

@@ -328,9 +328,13 @@ def _once(
         if getattr(lot, name) != values[name]:
             raise MeterhouseError(
                 f"the reference {lot.reference} is taken by the lot {lot.grant_id}, whose {name} "
-                f"is {getattr(lot, name)} and not {values[name]}"
+                f"is {_plain(getattr(lot, name))} and not {_plain(values[name])}"
             )
     return lot, False
+
+
+def _plain(value: Any) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
 def _lot(row: sa.Row[Any]) -> Lot:

@@ -16,6 +16,7 @@ from typing import TextIO
 from expectations.runner import COULD_NOT_RUN
 from expectations.tables import Scope
 from warehouse.errors import MeterhouseError
+from warehouse.parents import end_with_parent
 from warehouse.settings import load_settings
 
 
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str], results: TextIO) -> int:
 
 def _run() -> int:
     """Keep standard output for the results: whatever a library prints goes to standard error."""
+    end_with_parent()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as results:
         os.dup2(2, 1)
         try:

@@ -8,6 +8,7 @@ from datetime import date
 from types import TracebackType
 
 from warehouse.errors import MeterhouseError
+from warehouse.parents import as_parent
 from warehouse.priority import give_way
 from warehouse.publication import CheckResult
 from warehouse.settings import ROOT, Settings
@@ -48,7 +49,7 @@ class PreparedRunner:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "expectations", "--stdin"],
                 cwd=ROOT,
-                env=self._settings.environment(),
+                env=self._settings.environment() | as_parent(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -52,7 +52,7 @@ CONTENT = tuple(
 REASONS: dict[str, str] = {
     "unreadable_line": "The line is not in the declared format; mend it and load the file again.",
     "truncated_line": "The file ended within this line; append the rest and load it again.",
-    "unreadable_file": "The file as a whole cannot be read; write it again.",
+    "unreadable_file": "The file as a whole cannot be read; write it again, or mend the spec.",
     "failed_expression": "The spec's expression for a field fails on the row; mend one of the two.",
     "missing_field": "A required field is empty; mend the log or the source spec.",
     "invalid_text": "A name or id is an object, a list, or longer than 1,000 bytes.",
@@ -255,6 +255,10 @@ def _reason(spec: SourceSpec, clock: Clock) -> str:
     def shown(name: str) -> str:
         return f"'{name} = ' || left({name}, 200)"
 
+    def is_negative(name: str) -> str:
+        """Whether a number is below zero, also where it would be rounded to zero."""
+        return f"contains({name}, '-') and try_cast({name} as double) < 0"
+
     def is_mapped(name: str) -> bool:
         return name in spec.fields or name in spec.defaults
 
@@ -280,13 +284,13 @@ def _reason(spec: SourceSpec, clock: Clock) -> str:
         finite = f"coalesce(isfinite({double}), false)"
         cases += [
             (f"{broken} and not {finite}", struct("invalid_number", shown(name))),
-            (f"n_{name} < 0 or {broken} and {double} < 0", struct("negative_number", shown(name))),
+            (is_negative(name), struct("negative_number", shown(name))),
             (broken, struct("number_out_of_range", shown(name))),
         ]
     for name in filter(is_mapped, (*_TOKEN_FIELDS, "revision")):
         cases += [
             (f"{name} is not null and n_{name} is null", struct("invalid_number", shown(name))),
-            (f"n_{name} < 0", struct("negative_number", shown(name))),
+            (is_negative(name), struct("negative_number", shown(name))),
             (f"n_{name} > {MAX_COUNT}", struct("number_out_of_range", shown(name))),
         ]
     if is_mapped("withdrawn"):

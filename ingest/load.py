@@ -29,7 +29,7 @@ from ingest.files import (
     prepare,
 )
 from ingest.merge import merge_batch
-from ingest.readers import BrokenLine, Records, json_lines
+from ingest.readers import BrokenLine, Records, absence, json_lines
 from ingest.specs import SourceSpec
 from ingest.tables import ensure_tables, next_load_id, ordinal_of
 from warehouse.errors import MeterhouseError
@@ -52,7 +52,8 @@ class FileReport:
     """What became of one file. ``read == loaded + duplicate + rejected``, always.
 
     ``outcome``: ``loaded``, ``skipped`` (same content before), ``unfinished`` (still being
-    written, to be read later) or ``failed`` (``message`` says why).
+    written, to be read later) or ``failed`` (``message`` says why). ``warnings`` tell
+    what is odd about a file that was loaded all the same.
     """
 
     path: str
@@ -64,6 +65,7 @@ class FileReport:
     rejected: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     message: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class LoadReport:
         return dict(sorted(counted.items()))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about files that were loaded."""
+        return tuple(f"{file.path}: {text}" for file in self.files for text in file.warnings)
+
+    @property
     def failures(self) -> tuple[FileReport, ...]:
         """Files that could not be read at all."""
         return tuple(file for file in self.files if file.outcome == "failed")
@@ -125,6 +132,16 @@ OPEN_QUARANTINE = """
         and release.quarantine_line_number = held.line_number
 """
 """Rejected rows that were not replayed since."""
+
+
+NEWEST_LOAD = """
+    select max(load_id) from raw.main.load
+    where kind = 'file' and rows_read > 0 and source = ? and path = ?
+"""
+"""The load that last read rows of a file."""
+
+Absent = dict[str, str]
+"""Columns that no row of a JSON log has, each with what to say of it."""
 
 
 class Loader:
@@ -152,9 +169,38 @@ class Loader:
         ensure_tables(connection)
 
     def load(self, spec: SourceSpec, paths: Iterable[Path]) -> LoadReport:
-        """Load files one after the other; one that fails leaves the others to be loaded."""
+        """Load files one after the other; one that fails leaves the others to be loaded.
+
+        Where accounts are to be created, those of rows that an earlier load of the same files
+        held back are declared too; a replay then takes the rows in.
+        """
         reports = tuple(self._load_file(spec, path) for path in paths)
-        return LoadReport(reports, tuple(self._created))
+        if self._create_accounts:
+            self.declare_held(spec, [Path(report.path) for report in reports])
+        return LoadReport(reports, self.created_accounts)
+
+    @property
+    def created_accounts(self) -> tuple[str, ...]:
+        """Accounts that this loader has declared."""
+        return tuple(self._created)
+
+    def declare_held(self, spec: SourceSpec, paths: Sequence[Path]) -> None:
+        """Declare the accounts of rows held for them, of these files or others of their content."""
+        rows = self._connection.execute(
+            f"""
+            select distinct account_id from ({OPEN_QUARANTINE})
+            where source = $source and reason = 'undeclared_account' and path in (
+                select path from raw.main.load where source = $source and content_hash in (
+                    select content_hash from raw.main.load
+                    where source = $source and path in (select unnest($paths))
+                )
+            )
+            """,
+            {"source": spec.source, "paths": list(map(str, paths))},
+        ).fetchall()
+        held = {account for (account,) in rows} - set(self._accounts.declared())
+        if held:
+            self._created += sorted(self._accounts.declare(sorted(held)))
 
     def held_sources(self, reasons: Sequence[str]) -> list[str]:
         """Sources with open quarantined rows of these reasons."""
@@ -178,7 +224,7 @@ class Loader:
         ).fetchall()
         reports = (self._replay_file(spec, Path(path), reasons) for (path,) in paths)
         done = tuple(report for report in reports if report is not None)
-        return LoadReport(done, tuple(self._created))
+        return LoadReport(done, self.created_accounts)
 
     def _replay_file(
         self, spec: SourceSpec, path: Path, reasons: Sequence[str]
@@ -340,18 +386,39 @@ class Loader:
         with self._transaction():
             load_id = next_load_id(self._connection)
             counts = Counts()
+            absent = first.absent if first else {}
             for batch in chain([first] if first else [], batches):
+                absent = {name: absent[name] for name in absent if name in batch.absent}
                 counts += self._merge(spec, path, load_id, batch.rows, batch.records.raw_texts)
                 counts += self._quarantine_lines(
                     spec, path, batch.broken, load_id, "unreadable_line"
                 )
             if prepared.is_tail:
-                self._release_truncated(path, prepared, load_id)
+                absent = self._absent_before(spec, path, absent)
+            self._note_absent(absent, load_id)
+            self._release_read(path, prepared, load_id)
             if prepared.cut_tail:
                 counts += self._hold_cut_tail(spec, path, prepared, load_id)
             self._check_counts(path, counts)
             self._audit(spec, path, prepared, started, counts, load_id)
-        return counts.report(path, load_id)
+        return counts.report(path, load_id, warnings=tuple(absent.values()))
+
+    def _absent_before(self, spec: SourceSpec, path: Path, absent: Absent) -> Absent:
+        """Those of ``absent`` that the part of the file loaded before did not have either."""
+        if not absent:
+            return {}
+        rows = self._connection.execute(
+            f"select column_name from raw.main.absent_column where load_id = ({NEWEST_LOAD})",
+            [spec.source, str(path)],
+        ).fetchall()
+        return {name: absent[name] for (name,) in rows if name in absent}
+
+    def _note_absent(self, absent: Absent, load_id: int) -> None:
+        if absent:
+            self._connection.executemany(
+                "insert into raw.main.absent_column values (?, ?, ?)",
+                [[load_id, name, text] for name, text in absent.items()],
+            )
 
     @staticmethod
     def _check_counts(path: Path, counts: "Counts") -> None:
@@ -392,7 +459,9 @@ class Loader:
             number_lines(connection, piece.lines_before, records.line_numbers(rows, broken))
             if spec.is_json:
                 mend_rows(connection, spec, records, path.name, folder)
-            yield Batch(records, rows, broken)
+            absent = records.absent_columns() if rows else set()
+            texts = {name: absence([name], records.keys) for name in sorted(absent)}
+            yield Batch(records, rows, broken, texts)
 
     def _merge(
         self,
@@ -484,22 +553,21 @@ class Loader:
         line = BrokenLine(prepared.line_count + 1, text, "the file ends within this line")
         return self._quarantine_lines(spec, path, [line], load_id, "truncated_line")
 
-    def _release_truncated(self, path: Path, prepared: Prepared, load_id: int) -> None:
-        """A line that was held because the file ended within it has now been read whole."""
-        self._connection.execute(
-            """
-            insert into raw.main.usage_quarantine_release
-            select ?, load_id, line_number
-            from raw.main.usage_quarantine
-            where path = ? and reason = 'truncated_line' and line_number <= ?
-                and not exists (
-                    select 1 from raw.main.usage_quarantine_release as release
-                    where release.quarantine_load_id = usage_quarantine.load_id
-                        and release.quarantine_line_number = usage_quarantine.line_number
-                )
-            """,
-            [load_id, str(path), prepared.line_count],
-        )
+    def _release_read(self, path: Path, prepared: Prepared, load_id: int) -> None:
+        """Let go what was held of the file for a fault of its bytes that is mended now.
+
+        A line at which it ended has been read whole, or it could not be read at all before.
+        """
+        found = self._connection.execute(
+            f"select load_id, line_number from ({OPEN_QUARANTINE}) where path = ?"
+            " and (reason = 'unreadable_file' or reason = 'truncated_line' and line_number <= ?)",
+            [str(path), prepared.line_count if prepared.is_tail else 0],
+        ).fetchall()
+        if found:
+            self._connection.executemany(
+                "insert into raw.main.usage_quarantine_release values (?, ?, ?)",
+                [[load_id, *row] for row in found],
+            )
 
     def _audit(
         self,
@@ -554,11 +622,14 @@ class Loader:
 
 @dataclass(frozen=True)
 class Batch:
-    """The piece that stands in ``batch``: how to read its lines again, its rows, broken lines."""
+    """The piece that stands in ``batch``: how to read its lines again, its rows, broken lines,
+    and the columns that none of its rows has.
+    """
 
     records: Records
     rows: int
     broken: Sequence[BrokenLine]
+    absent: Absent
 
 
 @dataclass
@@ -583,7 +654,12 @@ class Counts:
         return self
 
     def report(
-        self, path: Path, load_id: int, outcome: str = "loaded", message: str = ""
+        self,
+        path: Path,
+        load_id: int,
+        outcome: str = "loaded",
+        message: str = "",
+        warnings: tuple[str, ...] = (),
     ) -> FileReport:
         """These counts as the report of a file."""
         return FileReport(
@@ -596,4 +672,5 @@ class Counts:
             self.rejected,
             dict(sorted(self.reasons.items())),
             message,
+            warnings,
         )

@@ -25,6 +25,8 @@ SYNCED: dict[str, str] = {
     "credit_void": "void_id",
     "invoice": "invoice_id",
     "invoice_line": "invoice_line_id",
+    "incident_mark": "mark_id",
+    "advice_decision": "decision_id",
 }
 """Raw tables that come from the operational store, each with the id that only grows."""
 

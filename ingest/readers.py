@@ -1,16 +1,21 @@
 """From a plain piece of a file to a relation of text columns, one row a record, in file order."""
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
 
 from ingest.files import LineIndex, Piece, UnreadableFileError
-from ingest.specs import SourceSpec, quoted
+from ingest.specs import SourceSpec, nearest, quoted
 from ingest.tables import ordinal_of
 from warehouse.lake import Connection
+
+SAMPLE_BYTES = 1 << 20
+"""How far into a JSON log its keys are looked at."""
 
 MAX_LINE_BYTES = 32 << 20
 """Longest line that is read; a longer one makes its file unreadable.
@@ -49,6 +54,35 @@ class Records:
         if self._index is None:
             self._index = LineIndex(self._piece.path)
         return self._index
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Keys of the records at the beginning of a JSON piece, up to where all needed are seen."""
+        found: set[str] = set()
+        with self._piece.path.open("rb") as file:
+            for line in file.readlines(SAMPLE_BYTES):
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(record, dict):
+                    found |= record.keys()
+                if found.issuperset(self._spec.needed_columns):
+                    break
+        return frozenset(found)
+
+    def absent_columns(self) -> set[str]:
+        """Needed columns that no row of a JSON piece has; a CSV or Parquet file is refused then.
+
+        Behind the first MiB a column counts as there only where a row has a value in it.
+        """
+        lacking = sorted(set(self._spec.needed_columns) - self.keys) if self._spec.is_json else []
+        if not lacking or self._piece.path.stat().st_size <= SAMPLE_BYTES:
+            return set(lacking)
+        counts = ", ".join(f"count({quoted(name)})" for name in lacking)
+        rows = f"select {counts} from ({json_lines(self._piece.path, lacking)})"
+        found = self._connection.execute(rows).fetchone() or ()
+        return {name for name, count in zip(lacking, found, strict=True) if not count}
 
     def broken_lines(self) -> list[BrokenLine]:
         """Lines that the CSV reader had to leave out; JSON's show up as rows without any value."""
@@ -122,19 +156,17 @@ def _relation(connection: Connection, spec: SourceSpec, path: Path) -> tuple[str
     if spec.is_json:
         return json_lines(path, spec.columns), True
     if spec.format == "parquet":
+        table = f"read_parquet({_text(str(path))})"
         try:
-            found = connection.execute(
-                f"select name from parquet_schema({_text(str(path))})"
-            ).fetchall()
+            found = connection.execute(f"describe select * from {table}").fetchall()
         except duckdb.Error as error:
             raise UnreadableFileError(str(error).splitlines()[0]) from error
-        names = {row[0] for row in found}
-        return f"select {_known(spec, names)} from read_parquet({_text(str(path))})", False
+        return f"select {_known(spec, [row[0] for row in found])} from {table}", False
     header = _csv_header(spec, path)
     typed = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in header)
     dialect = f"delim = {_text(spec.csv.delimiter)}, quote = {_text(spec.csv.quote)}"
     return (
-        f"select {_known(spec, set(header))} from read_csv({_text(str(path))}, header = true,"
+        f"select {_known(spec, header)} from read_csv({_text(str(path))}, header = true,"
         f" auto_detect = false, {dialect}, escape = {_text(spec.csv.quote)},"
         f" compression = 'none', max_line_size = {MAX_LINE_BYTES},"
         f" buffer_size = {2 * MAX_LINE_BYTES}, strict_mode = true,"
@@ -142,11 +174,25 @@ def _relation(connection: Connection, spec: SourceSpec, path: Path) -> tuple[str
     ), True
 
 
-def _known(spec: SourceSpec, found: set[str]) -> str:
-    """The spec's columns as text; those that this file lacks are null."""
+def _known(spec: SourceSpec, found: Sequence[str]) -> str:
+    """The spec's columns as text; optional ones that this file lacks are null."""
+    lacking = [name for name in spec.needed_columns if name not in found]
+    if lacking:
+        raise UnreadableFileError(absence(lacking, found))
     return ", ".join(
         f"cast({quoted(name) if name in found else 'null'} as varchar) as {quoted(name)}"
         for name in spec.columns
+    )
+
+
+def absence(lacking: Sequence[str], found: Collection[str]) -> str:
+    """What to say of columns that a spec reads and a file lacks, which has those of ``found``."""
+    names = ", ".join(map(repr, lacking))
+    meant = [repr(near) for name in lacking if (near := nearest(name, found))]
+    question = f"; did you mean {', '.join(meant)}?" if meant else "."
+    return (
+        f"column{'s' * (len(lacking) > 1)} {names} {'are' if len(lacking) > 1 else 'is'} not in"
+        f" the file{question} What a file may lack is listed as `optional` in its source's spec"
     )
 
 

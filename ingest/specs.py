@@ -7,19 +7,14 @@ the columns of the log. ``docs/sources.md`` shows how to write one.
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Literal
 from zoneinfo import available_timezones
 
 import duckdb
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from warehouse.errors import MeterhouseError
-from warehouse.settings import Settings
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EVENT_FIELDS = (
     "event_id",
@@ -47,9 +42,7 @@ REQUIRED_FIELDS = ("event_id", "account_id", "agent_id", "category", "occurred_a
 
 FILE_NAME = "file_name"
 ANCHOR = "anchor"
-_CONTEXT = {FILE_NAME, ANCHOR}
-
-BUILT_IN = Path(__file__).parent / "sources"
+CONTEXT = {FILE_NAME, ANCHOR}
 
 
 class CsvDialect(BaseModel):
@@ -68,6 +61,7 @@ class SourceSpec(BaseModel):
     as text, ``file_name`` (without folder) and, where declared, ``anchor`` (a timestamp).
     ``defaults`` gives the value of a field where its expression is null or missing.
     ``identity`` names the expressions that identify a row of a log without ids.
+    ``optional`` lists the columns that a file may lack.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,15 +73,16 @@ class SourceSpec(BaseModel):
     time_zone: str = "UTC"
     anchor: datetime | None = None
     csv: CsvDialect = CsvDialect()
-    fields: dict[str, str]
+    fields: dict[str, str] = Field(min_length=1)
     defaults: dict[str, str | int | float | bool] = {}
     identity: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @field_validator("time_zone")
     @classmethod
     def _zone_is_known(cls, zone: str) -> str:
         if zone not in _zones():
-            raise ValueError(f"{zone!r} is no IANA time zone{_suggestion(zone, _zones())}")
+            raise ValueError(f"{zone!r} is no IANA time zone{suggestion(zone, _zones())}")
         return zone
 
     @field_validator("fields", "defaults")
@@ -96,12 +91,14 @@ class SourceSpec(BaseModel):
         for name in mapping:
             if name not in EVENT_FIELDS:
                 raise ValueError(
-                    f"{name!r} is no field of a usage event{_suggestion(name, EVENT_FIELDS)}"
+                    f"{name!r} is no field of a usage event{suggestion(name, EVENT_FIELDS)}"
                 )
         return mapping
 
     @model_validator(mode="after")
     def _required_fields_are_there(self) -> "SourceSpec":
+        if "event_id" in self.defaults:
+            raise ValueError("a default event_id would make all rows one event")
         given = {*self.fields, *self.defaults}
         if self.identity:
             if "event_id" in given:
@@ -130,68 +127,19 @@ class SourceSpec(BaseModel):
         """The columns of the log that the expressions read, in a fixed order."""
         found: dict[str, None] = {}
         for expression in (*self.fields.values(), *self.identity):
-            found.update(dict.fromkeys(_columns_of(expression)))
-        return tuple(name for name in found if name not in _CONTEXT)
+            found.update(dict.fromkeys(columns_of(expression)))
+        return tuple(name for name in found if name not in CONTEXT)
+
+    @property
+    def needed_columns(self) -> tuple[str, ...]:
+        """The columns that every file must have."""
+        return tuple(name for name in self.columns if name not in self.optional)
 
     @property
     def credit_columns(self) -> tuple[str, ...]:
         """The columns of the log from which the credits are taken."""
         expression = self.fields.get("credits")
-        return _columns_of(expression) if expression else ()
-
-
-def load_specs(settings: Settings) -> dict[str, SourceSpec]:
-    """Every declared source by name: those that come along and those of ``METERHOUSE_SOURCES``.
-
-    Raises MeterhouseError that names the file, the place in it and the mistake.
-    """
-    folders = [BUILT_IN, *([settings.sources] if settings.sources else [])]
-    specs: dict[str, SourceSpec] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise MeterhouseError(f"METERHOUSE_SOURCES names no folder: {folder}")
-        for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            spec = read_spec(file)
-            specs[spec.source] = spec
-    return specs
-
-
-def find_spec(specs: Mapping[str, SourceSpec], source: str) -> SourceSpec:
-    """The spec of one source. Raises MeterhouseError that lists the sources there are."""
-    if source not in specs:
-        raise MeterhouseError(
-            f"there is no source {source!r}{_suggestion(source, specs)}; "
-            f"declared are {', '.join(sorted(specs))}"
-        )
-    return specs[source]
-
-
-def read_spec(file: Path) -> SourceSpec:
-    """Read and check one spec file, its expressions included."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MeterhouseError(f"{file}: this is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise MeterhouseError(f"{file}: a source spec is a mapping with source, format and fields")
-    try:
-        spec = SourceSpec.model_validate(content)
-    except ValidationError as error:
-        raise MeterhouseError(
-            "\n".join(f"{file}: {_described(problem)}" for problem in error.errors())
-        ) from error
-    _check_expressions(spec, file)
-    return spec
-
-
-def _described(problem: object) -> str:
-    assert isinstance(problem, dict)
-    place = ".".join(str(part) for part in problem["loc"]) or "the spec"
-    if problem["type"] == "extra_forbidden":
-        name = str(problem["loc"][-1])
-        known = [*SourceSpec.model_fields, *CsvDialect.model_fields]
-        return f"{place}: there is no such setting{_suggestion(name, known)}"
-    return f"{place}: {str(problem['msg']).removeprefix('Value error, ')}"
+        return columns_of(expression) if expression else ()
 
 
 @cache
@@ -200,29 +148,17 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _suggestion(name: str, known: object) -> str:
-    close = difflib.get_close_matches(name, [str(item) for item in known], n=1)  # type: ignore[attr-defined]
-    return f"; did you mean {close[0]}?" if close else ""
+def suggestion(name: str, known: Iterable[object]) -> str:
+    """What was probably meant by ``name``, ready to be put behind a sentence; or nothing."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
-def _check_expressions(spec: SourceSpec, file: Path) -> None:
-    """Bind every expression against a table of the log's columns, so that a typo shows at once."""
-    named = [*spec.fields.items(), *((f"identity {i + 1}", e) for i, e in enumerate(spec.identity))]
-    for field, expression in named:
-        try:
-            columns = _columns_of(expression)
-            if columns == (expression,):
-                continue
-            typed = [f"null::varchar as {quoted(name)}" for name in columns if name not in _CONTEXT]
-            typed += [f"null::varchar as {FILE_NAME}", f"null::timestamp as {ANCHOR}"]
-            _parser().execute(
-                f"explain select ({expression})::varchar from (select {', '.join(typed)})"
-            )
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise MeterhouseError(
-                f"{file}: fields.{field}: {expression!r} is no DuckDB expression: {reason}"
-            ) from error
+def nearest(name: str, known: Iterable[object]) -> str | None:
+    """The one of ``known`` that is most like ``name``, if any is."""
+    by_lower = {str(item).lower(): str(item) for item in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
 
 
 def quoted(name: str) -> str:
@@ -231,16 +167,16 @@ def quoted(name: str) -> str:
 
 
 @cache
-def _parser() -> duckdb.DuckDBPyConnection:
+def parser() -> duckdb.DuckDBPyConnection:
     """An empty DuckDB that knows how to read an expression."""
     return duckdb.connect(":memory:", config={"threads": 1})
 
 
 @cache
-def _columns_of(expression: str) -> tuple[str, ...]:
+def columns_of(expression: str) -> tuple[str, ...]:
     """Names of the columns that an expression reads. Raises duckdb.Error when it does not parse."""
     row = (
-        _parser()
+        parser()
         .execute("select json_serialize_sql(?)", [f"select ({expression}) from log"])
         .fetchone()
     )

@@ -15,7 +15,7 @@ TABLES: dict[str, str] = {
     # One row a file (or replay, or sync of another kind): the audit of a batch.
     "load": """
         load_id bigint not null,
-        kind varchar not null,              -- file | replay | operations | prices
+        kind varchar not null,              -- file | replay | dismissal | operations | prices
         source varchar not null,
         path varchar not null,
         content_hash varchar not null,      -- sha256 of the bytes that were read
@@ -28,6 +28,12 @@ TABLES: dict[str, str] = {
         started_at timestamp not null,
         finished_at timestamp not null,
         modified_at timestamp               -- of the file when it was read
+    """,
+    # One row a column that the spec reads and no row of a JSON log had.
+    "absent_column": """
+        load_id bigint not null,
+        column_name varchar not null,
+        detail varchar not null             -- the same for people
     """,
     # One row an accepted revision of a usage event.
     "usage_event": """
@@ -79,9 +85,9 @@ TABLES: dict[str, str] = {
         occurrence bigint,                  -- n-th equal row of its file, for logs without ids
         raw_text varchar not null
     """,
-    # One row a quarantined row that was replayed.
+    # One row a quarantined row that was replayed, dismissed, or whose file was read since.
     "usage_quarantine_release": """
-        load_id bigint not null,            -- of the replay
+        load_id bigint not null,            -- of the replay, dismissal or file
         quarantine_load_id bigint not null,
         quarantine_line_number bigint not null
     """,
@@ -184,6 +190,34 @@ TABLES: dict[str, str] = {
         receivable_minor bigint,            -- cash owed for the spent part after a chargeback
         currency varchar,
         reason varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a mark: days of an account (inclusive) that are expected to be unusual, or no longer.
+    "incident_mark": """
+        load_id bigint not null,
+        mark_id bigint not null,
+        account_id varchar not null,
+        first_date date not null,
+        last_date date not null,
+        is_expected boolean not null,       -- false takes an earlier mark back
+        reason varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row a decision on an advice; of one advice the highest decision_id counts.
+    "advice_decision": """
+        load_id bigint not null,
+        decision_id bigint not null,
+        account_id varchar not null,
+        advice_id varchar not null,
+        decision varchar not null,          -- accepted | withdrawn
+        kind varchar not null,
+        agent_id varchar not null,
+        category varchar,                   -- null: the agent as a whole
+        model varchar,
+        candidate_model varchar,
+        baseline_units bigint not null,     -- what it was measured by before, as dbt says
+        baseline_quantity decimal(24, 12) not null,
+        saved_credits_month decimal(24, 12) not null,
         recorded_at timestamp not null
     """,
     # One row an issued invoice or credit note; a note's amounts are negative. Minor units.

@@ -89,6 +89,8 @@ def raw_assets() -> dg.AssetsDefinition:
             loaded = load_landing(settings)
         for file in loaded.usage.failures:
             context.log.warning(f"{file.path}: {file.message}")
+        for problem in (*loaded.problems, *loaded.usage.warnings):
+            context.log.warning(problem)
         for table in TABLES:
             yield dg.MaterializeResult(asset_key=["raw", table], metadata=load_metadata(loaded))
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from billing.alerts.running import run_alerts
 from billing.gateways import gateway_for
 from billing.purchases import has_paid_purchases, pending_purchases
 from billing.settling import settle_pending
 from billing.store import open_store
-from billing.usage_sums import LakeUsage
+from billing.usage_sums import LakeUsage, open_lake
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
 from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
@@ -63,6 +64,20 @@ def settle_payments(context: dg.OpExecutionContext) -> None:
     context.log.info(str(settled))
     if settled.problems:
         raise MeterhouseError("not everything could be settled: " + "; ".join(settled.problems))
+
+
+@dg.op
+def judge_alerts(context: dg.OpExecutionContext) -> None:
+    """Judge every rule at the published snapshot and send what waits."""
+    settings = load_settings()
+    with open_store(settings) as store, open_lake(settings) as lake:
+        context.log.info(str(run_alerts(settings, store, lake)))
+
+
+@dg.job(name="alerts", description="Judge budgets, balances and spikes; send what is to be told.")
+def alerts_job() -> None:
+    """Tell who wants to be told, once."""
+    judge_alerts()
 
 
 @dg.job(name="settle", description="Ask the payment gateway for purchases left pending.")
@@ -195,6 +210,29 @@ def settle_purchases(
         yield dg.RunRequest()
     else:
         yield dg.SkipReason("no purchase is pending")
+
+
+@dg.sensor(
+    job=alerts_job,
+    minimum_interval_seconds=REFRESH_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def alerts_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Judge the alerts after every publication."""
+    publication = read_pointer(load_settings())
+    if publication is None:
+        yield dg.SkipReason("nothing is published yet")
+    else:
+        yield dg.RunRequest(run_key=f"alerts {publication.marts_snapshot}")
+
+
+alerts_schedule = dg.ScheduleDefinition(
+    name="alerts_schedule",
+    job=alerts_job,
+    cron_schedule="*/10 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+"""What waits in the outbox is tried again, and figures that grow stale are noticed."""
 
 
 nightly_upkeep = dg.ScheduleDefinition(

@@ -5,10 +5,15 @@ import sys
 import click
 
 from orchestration.commands.accounts import accounts
+from orchestration.commands.advice import advice
+from orchestration.commands.backtest import backtest
+from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
+from orchestration.commands.incidents import incidents
 from orchestration.commands.invoices import invoices
 from orchestration.commands.load import load, replay
+from orchestration.commands.quarantine import quarantine
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
 from orchestration.commands.refresh import refresh
@@ -27,11 +32,17 @@ def meterhouse() -> None:
 
 for command in (
     accounts,
+    advice,
+    alerts,
+    backtest,
+    budgets,
     credits,
     doctor,
     export,
+    incidents,
     invoices,
     load,
+    quarantine,
     rates,
     refresh,
     replay,

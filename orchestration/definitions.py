@@ -10,6 +10,9 @@ from orchestration.assets import (
     raw_assets,
 )
 from orchestration.automation import (
+    alerts_job,
+    alerts_schedule,
+    alerts_sensor,
     hourly_load,
     landing_sensor,
     load_job,
@@ -34,15 +37,16 @@ def definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[raw_assets(), models, build_asset(models), published_asset()],
         asset_checks=[expectation_checks()],
-        jobs=[load_job, refresh_job, settle_job, upkeep_job, close_month_job],
+        jobs=[alerts_job, load_job, refresh_job, settle_job, upkeep_job, close_month_job],
         schedules=[
+            alerts_schedule,
             hourly_load,
             nightly_full_checks,
             nightly_upkeep,
             settle_purchases,
             close_last_month,
         ],
-        sensors=[landing_sensor, refresh_sensor],
+        sensors=[alerts_sensor, landing_sensor, refresh_sensor],
         resources={
             "dbt": Dbt(project_dir=str(project.project_dir), dbt_executable=str(DBT)),
             "checker": checker,

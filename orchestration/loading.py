@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from billing.accounts import StoreAccounts
 from billing.exports import StoreExport
 from billing.store import Store, open_store
-from ingest.landing import matching_files, waiting_files
+from ingest.landing import Matched, matching_files, waiting_files
 from ingest.load import MENDED_BY_OTHERS, FileReport, Loader, LoadReport, Progress
 from ingest.operations import sync_operations
 from ingest.prices import match_models, sync_prices
-from ingest.specs import SourceSpec, find_spec, load_specs
+from ingest.spec_files import load_specs
+from ingest.specs import SourceSpec
 from warehouse.errors import MeterhouseError
 from warehouse.lake import Connection, writing
 from warehouse.settings import Settings
@@ -20,10 +21,14 @@ from warehouse.settings import Settings
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did: the report of its files, and of rows taken out of quarantine."""
+    """What a load did: the report of its files, and of rows taken out of quarantine.
+
+    ``problems`` tell of files that could not be tried, as the spec of their source is broken.
+    """
 
     usage: LoadReport
-    replayed: LoadReport
+    replayed: LoadReport = field(default_factory=lambda: LoadReport(()))
+    problems: tuple[str, ...] = ()
 
 
 def load_files(
@@ -34,12 +39,27 @@ def load_files(
     create_accounts: bool = False,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Load files or folders of one source. Raises MeterhouseError for a source or path unknown."""
+    """Load files or folders of one source; a path that is not there is a failed file.
+
+    Raises MeterhouseError for a source that is unknown or whose spec is broken.
+    """
     specs = load_specs(settings)
-    spec = find_spec(specs, source)
-    files = matching_files(spec, tuple(paths))
+    spec = specs.find(source)
+    matched = matching_files(spec, tuple(paths))
+    if not matched.files:
+        return Loaded(LoadReport(matched.refused))
     with _loading(settings, create_accounts, progress) as (loader, _):
-        return Loaded(loader.load(spec, files), _replay(loader, specs))
+        usage = loader.load(spec, matched.files)
+        files = tuple(_warned(file, matched, spec) for file in usage.files)
+        usage = replace(usage, files=(*matched.refused, *files))
+        return Loaded(usage, _replay(loader, specs))
+
+
+def _warned(file: FileReport, matched: Matched, spec: SourceSpec) -> FileReport:
+    if Path(file.path) not in matched.foreign:
+        return file
+    text = f"its name matches none of {', '.join(spec.files)}, the files of source {spec.source}"
+    return replace(file, warnings=(text, *file.warnings))
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,7 @@ class WarmEngine:
 def load_landing(
     settings: Settings,
     *,
+    create_accounts: bool = False,
     progress: Progress | None = None,
     warm: WarmEngine | None = None,
     is_over: Callable[[], bool] = lambda: False,
@@ -62,22 +83,31 @@ def load_landing(
     Once ``is_over`` says so, the files that are left stay for another time.
     """
     specs = load_specs(settings)
-    with _loading(settings, False, progress, warm) as (loader, connection):
+    problems = tuple(
+        f"{spec.message}\nthe files in {settings.landing_folder / spec.source} wait for it"
+        for spec in specs.broken
+        if any(file.is_file() for file in (settings.landing_folder / spec.source).rglob("*"))
+    )
+    with _loading(settings, create_accounts, progress, warm) as (loader, connection):
         files: list[FileReport] = []
-        for waiting in waiting_files(settings, connection):
+        for waiting in waiting_files(settings, connection, specs):
             if is_over():
-                return Loaded(LoadReport(tuple(files)), LoadReport(()))
+                return Loaded(LoadReport(tuple(files)), problems=problems)
             files += loader.load(specs[waiting.source], [waiting.path]).files
-        return Loaded(LoadReport(tuple(files)), _replay(loader, specs))
+        if create_accounts:
+            for source in specs.keys() & loader.held_sources(["undeclared_account"]):
+                folder = settings.landing_folder / source
+                loader.declare_held(specs[source], matching_files(specs[source], (folder,)).files)
+        usage = LoadReport(tuple(files), loader.created_accounts)
+        return Loaded(usage, _replay(loader, specs), problems)
 
 
 def replay(
     settings: Settings, source: str | None = None, reasons: Sequence[str] = MENDED_BY_OTHERS
 ) -> LoadReport:
     """Read open quarantined rows again, of one source or of all."""
-    specs = load_specs(settings)
-    if source is not None:
-        specs = {source: find_spec(specs, source)}
+    known = load_specs(settings)
+    specs = {source: known.find(source)} if source is not None else known
     with _loading(settings, False, None) as (loader, _):
         return _replay(loader, specs, reasons)
 
@@ -121,9 +151,9 @@ def _loading(
         match_models(connection)
 
 
-def failure_of(report: LoadReport) -> MeterhouseError | None:
+def failure_of(loaded: Loaded) -> MeterhouseError | None:
     """The error to raise when files could not be read at all."""
-    if not report.failures:
-        return None
-    lines = [f"  {file.path}: {file.message}" for file in report.failures]
-    return MeterhouseError("these files could not be read:\n" + "\n".join(lines))
+    lines = [f"  {file.path}: {file.message}" for file in loaded.usage.failures]
+    texts = ["these files could not be read:\n" + "\n".join(lines)] if lines else []
+    texts += loaded.problems
+    return MeterhouseError("\n".join(texts)) if texts else None

@@ -22,6 +22,7 @@ from warehouse.lake import (
     writing,
 )
 from warehouse.locks import HELD_BY_PARENT
+from warehouse.parents import as_parent
 from warehouse.publication import (
     Build,
     CheckResult,
@@ -119,6 +120,7 @@ def dbt_environment(plan: RefreshPlan) -> dict[str, str]:
     return {
         RAW_SNAPSHOT: str(plan.raw_snapshot),
         HELD_BY_PARENT: "marts",
+        **as_parent(),
         "METERHOUSE_RAW_LOAD_ID": str(plan.raw_load_id),
         "METERHOUSE_FROM_DAY": plan.from_day.isoformat() if plan.from_day else "",
         "METERHOUSE_TO_DAY": plan.to_day.isoformat() if plan.to_day else "",

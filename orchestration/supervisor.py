@@ -1,8 +1,9 @@
-"""Child processes that live and die together."""
+"""Child processes that live and die together, and with this one, also when it is killed."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,9 @@ from warehouse.errors import MeterhouseError
 from warehouse.settings import ROOT
 
 STOP_SECONDS = 10
+
+TETHERED = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tether.py")))
+"""In front of a command: end it when the pipe at its standard input closes."""
 
 
 class Child:
@@ -27,10 +31,10 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                command,
+                [*TETHERED, *command],
                 cwd=ROOT,
                 env=dict(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -51,6 +55,11 @@ class Child:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return
+
+    def close(self) -> None:
+        """Let go of the pipe by which the child sees that this process lives."""
+        if self._process.stdin:
+            self._process.stdin.close()
 
     def wait(self, seconds: float) -> bool:
         """Whether the group has ended after at most ``seconds``."""
@@ -107,6 +116,8 @@ class Supervisor:
             ended = [child.wait(STOP_SECONDS) for child in self._children]
             if all(ended):
                 break
+        for child in self._children:
+            child.close()
         self._children.clear()
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from billing.store import open_store
 from ingest.files import SETTLE_SECONDS
 from ingest.load import FileReport
+from ingest.spec_files import load_specs
 from orchestration.loading import Loaded, WarmEngine, load_landing
 from warehouse.errors import MeterhouseError
 from warehouse.lake import attach, catalog_exists, open_engine
@@ -203,6 +204,8 @@ class Watcher:
         if specs != self._specs:
             self._specs = specs
             self._seen.clear()
+            for spec in load_specs(self._settings).broken:
+                _log.error("%s", spec.message)
 
 
 def _is_done(file: FileReport, stamp: Stamp, now: int) -> bool:

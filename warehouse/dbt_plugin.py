@@ -25,6 +25,7 @@ from warehouse.lake import (
     writing,
 )
 from warehouse.locks import writer_lock
+from warehouse.parents import end_with_parent
 from warehouse.publication import ensure_meta_tables
 from warehouse.settings import load_settings
 
@@ -33,7 +34,8 @@ class Plugin(BasePlugin):
     """Holds the builder's lock while dbt's engine lives, and attaches both lakes to it."""
 
     def initialize(self, config: dict[str, Any]) -> None:
-        """Take nothing yet: ``dbt parse`` needs no lake."""
+        """Take nothing yet: ``dbt parse`` needs no lake. A lock held by a parent goes with it."""
+        end_with_parent()
         self._settings = load_settings()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:

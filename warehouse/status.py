@@ -3,10 +3,8 @@
 Published figures are read at the published snapshot, everything else at the head.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,13 +15,35 @@ from warehouse.settings import Settings
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Something that needs a person: what it is about, and what is wrong and to be done."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What the loader knows of landing folder and sources.
+
+    ``waiting`` files will be loaded, ``unclaimed`` ones never. ``broken_sources`` have a spec that
+    cannot be used; ``absent_columns`` are those that a spec reads and a JSON log did not have.
+    """
+
+    waiting: tuple[str, ...] = ()
+    unclaimed: tuple[Trouble, ...] = ()
+    broken_sources: tuple[Trouble, ...] = ()
+    absent_columns: tuple[Trouble, ...] = ()
+
+
+@dataclass(frozen=True)
 class Status:
     """How things stand. Times are aware and UTC; None means that there is no such thing yet.
 
     ``newest_event_at`` is of the published state, ``newest_loaded_event_at`` of all that was
     loaded. ``pending_events`` are rows of batches that are not published, corrections included.
-    ``rejected`` counts rows still in quarantine by reason. ``failing_checks`` are of the
-    last state that was checked, published or not.
+    ``landing`` is what the loader told. ``rejected`` counts rows still in quarantine by reason.
+    ``failing_checks`` are of the last state that was checked, published or not.
     """
 
     published_snapshot: int | None = None
@@ -36,7 +56,7 @@ class Status:
     last_load_id: int | None = None
     pending_events: int = 0
     pending_loads: int = 0
-    files_waiting: tuple[str, ...] = ()
+    landing: Landing = Landing()
     rejected: dict[str, int] = field(default_factory=dict)
     checked_at: datetime | None = None
     failing_checks: tuple[CheckResult, ...] = ()
@@ -54,23 +74,25 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """The status ready for JSON: times as ISO texts that end in Z, files also counted."""
         plain = {name: _plain(value) for name, value in asdict(self).items()}
-        plain["files_waiting"] = len(self.files_waiting)
-        plain["waiting_files"] = list(self.files_waiting)
+        del plain["landing"]
+        plain["files_waiting"] = len(self.landing.waiting)
+        plain["waiting_files"] = list(self.landing.waiting)
+        plain["unclaimed_files"] = [asdict(trouble) for trouble in self.landing.unclaimed]
+        plain["broken_sources"] = [asdict(trouble) for trouble in self.landing.broken_sources]
+        plain["absent_columns"] = [asdict(trouble) for trouble in self.landing.absent_columns]
         plain["rejected_rows"] = sum(self.rejected.values())
         return plain
 
 
-def status(settings: Settings, waiting_files: Sequence[str | Path] = ()) -> Status:
+def status(settings: Settings, landing: Landing = Landing()) -> Status:
     """How things stand in this home; nothing is created, also where there is nothing yet.
 
-    ``waiting_files`` are the files in the landing folder that were not loaded, which the loader
-    knows.
+    ``landing`` is what ``ingest.landing.look`` found, as the loader is not known here.
     """
-    waiting = tuple(str(file) for file in waiting_files)
     has_raw = catalog_exists(settings, "raw")
     has_marts = catalog_exists(settings, "marts")
     if not has_raw and not has_marts:
-        return Status(files_waiting=waiting)
+        return Status(landing=landing)
     connection = open_engine(settings)
     try:
         published = None
@@ -83,7 +105,7 @@ def status(settings: Settings, waiting_files: Sequence[str | Path] = ()) -> Stat
         if has_raw:
             attach(connection, settings, "raw")
             facts |= _loaded(connection, published, facts.get("newest_event_at"))
-        return Status(files_waiting=waiting, **facts)
+        return Status(landing=landing, **facts)
     finally:
         connection.close()
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from app.gate import Account, AccountQuestion, AccountReader, Gate, StaffQuestion
+from app.queries.insights_projection import REPLAYS, TrackRecord, nearest_replay, track_record
 
 TOP_AGENTS = 8
 SPARKLINE_DAYS = 30
@@ -16,7 +17,11 @@ SPARKLINE_DAYS = 30
 
 @dataclass(frozen=True)
 class MonthTotals:
-    """The month as a whole. ``projected_credits`` is the run rate, the total once complete."""
+    """The month as a whole. ``projected_credits`` is the total once it is complete.
+
+    The range holds it in 80 % of months and is None once it is complete; ``run_out_date`` is the
+    first day that the account's credits are not expected to cover.
+    """
 
     month: date
     credits: Decimal
@@ -34,19 +39,48 @@ class MonthTotals:
     elapsed_days: Decimal
     is_complete: bool
     projected_credits: Decimal | None
+    projected_low_credits: Decimal | None
+    projected_high_credits: Decimal | None
+    projected_cost_usd: Decimal | None
+    history_days: int | None
+    is_thin: bool | None
+    run_out_date: date | None
+    earliest_run_out_date: date | None
+    latest_run_out_date: date | None
+
+    @property
+    def is_in_credits(self) -> bool:
+        """Whether the month can be drawn in credits; one without any is drawn in operations."""
+        return self.credits > 0
+
+
+@dataclass(frozen=True)
+class PathDay:
+    """A day to come: what is expected of it, and of the month up to its end with an 80 % range."""
+
+    usage_date: date
+    expected_credits: Decimal
+    projected_credits: Decimal
+    projected_low_credits: Decimal
+    projected_high_credits: Decimal
 
 
 @dataclass(frozen=True)
 class Day:
-    """One day; ``median_credits`` is usual for its weekday, above ``high_credits`` is a spike."""
+    """One day; ``expected_credits`` is usual for its weekday, above ``high_credits`` is a spike.
+
+    ``incident_date`` names the incident that explains a spike, marked as expected or not.
+    """
 
     usage_date: date
     credits: Decimal
     events: int
     failed_events: int
-    median_credits: Decimal | None
+    expected_credits: Decimal | None
     high_credits: Decimal | None
     is_spike: bool
+    is_expected: bool
+    incident_date: date | None
 
 
 @dataclass(frozen=True)
@@ -127,6 +161,9 @@ DAYS = AccountQuestion(
     where="usage_date >= $first and usage_date < $until",
     order="usage_date",
 )
+PATH = AccountQuestion(
+    "rpt_overview_projection_daily", PathDay, where="month = $month", order="usage_date"
+)
 CATEGORIES = AccountQuestion(
     "rpt_overview_category",
     CategoryUse,
@@ -170,6 +207,8 @@ class Overview:
     """The figures of one account and month at one publication.
 
     ``days`` reach from the first day of the month before to the last day of usage in the month;
+    ``path`` are the days to come, today being the first; none in a complete month. ``record`` is
+    how past projections of the account fared, made about as late in their months.
     ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents.
     """
 
@@ -177,6 +216,8 @@ class Overview:
     month: date
     totals: MonthTotals | None
     days: tuple[Day, ...]
+    path: tuple[PathDay, ...]
+    record: TrackRecord | None
     categories: tuple[CategoryUse, ...]
     models: tuple[ModelUse, ...]
     agents: tuple[AgentUse, ...]
@@ -184,8 +225,8 @@ class Overview:
 
     @property
     def is_in_credits(self) -> bool:
-        """Whether the month can be drawn in credits; one without any is drawn in operations."""
-        return self.totals is not None and self.totals.credits > 0
+        """Whether charts and shares are in credits; they are in operations else."""
+        return self.totals is not None and self.totals.is_in_credits
 
 
 def known_credits(use: MonthTotals | CategoryUse | ModelUse | AgentUse) -> Decimal | None:
@@ -206,12 +247,17 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         else []
     )
     totals = reader.ask(MONTH, month=month)
-    in_credits = bool(totals) and totals[0].credits > 0
+    in_credits = bool(totals) and totals[0].is_in_credits
+    has_projection = in_credits and not totals[0].is_complete
     return Overview(
         account=reader.account,
         month=month,
         totals=totals[0] if totals else None,
         days=tuple(days),
+        path=tuple(reader.ask(PATH, month=month)) if has_projection else (),
+        record=track_record(reader.ask(REPLAYS), nearest_replay(int(totals[0].elapsed_days)))
+        if has_projection
+        else None,
         categories=tuple(reader.ask(CATEGORIES, month=month)),
         models=tuple(reader.ask(MODELS, month=month)),
         agents=tuple(agents),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -12,6 +13,8 @@ from app import charts, context, formats, theme
 from app.address import choose, month_id
 from app.address import write as write_address
 from app.gate import Account, Gate
+from app.insights_address import InsightsView
+from app.insights_address import link as insights_link
 from app.markup import (
     Bar,
     Child,
@@ -49,7 +52,10 @@ from app.usage_address import UsageView
 from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
+from app.views.insights_incidents import explanation, title, usage_behind
+from app.views.insights_projection import record_text, thin_badge
 from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
+from billing.incidents import Incident
 from warehouse.usage.selection import Dimension, Selection
 
 MODELS_SHOWN = 8
@@ -135,11 +141,12 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         return
     if view.totals.unrated_events:
         write(_unrated(view, view.totals))
-    _totals(view, view.totals)
+    budget = gate.enter(account.account_id).monthly_limit(month) if view.is_in_credits else None
+    _totals(view, view.totals, budget)
     partial = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
     with left:
-        _trend(view, partial)
+        _trend(gate, view, partial, budget)
     with right:
         _categories(view, view.totals)
     left, right = row("who", 1.12, 1)
@@ -205,7 +212,7 @@ def _unrated(view: Overview, totals: MonthTotals) -> Html:
     )
 
 
-def _totals(view: Overview, totals: MonthTotals) -> None:
+def _totals(view: Overview, totals: MonthTotals, budget: Decimal | None) -> None:
     """The month in one figure and how it got there; four smaller figures beside it."""
     name = formats.month_name(view.month)
     before = formats.month_name(previous_month(view.month))
@@ -224,19 +231,15 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
                 )
             )
         with pace:
-            rows = charts.pace_rows(
-                view.days,
-                view.month,
-                totals.days_in_month,
-                totals.projected_credits if _has_run_rate(view, totals) else None,
-                measure,
-            )
-            write(_pace_key(view, totals, name, before))
+            rows = charts.pace_rows(view.days, view.month, view.path, measure)
+            write(_pace_key(view, totals, name, before, budget))
             st.altair_chart(
-                charts.pace_chart(rows, _palette(), measure),
+                charts.pace_chart(rows, _palette(), measure, budget),
                 key="pace",
                 alt=f"{measure.title} summed over the days of {name}",
             )
+        if not totals.is_complete and view.is_in_credits:
+            write(_outlook(view, totals))
     with right:
         _tiles(view, totals, name)
 
@@ -269,11 +272,9 @@ def _measure(view: Overview) -> charts.Measure:
     return charts.CREDITS if view.is_in_credits else charts.OPERATIONS
 
 
-def _has_run_rate(view: Overview, totals: MonthTotals) -> bool:
-    return view.is_in_credits and not totals.is_complete
-
-
-def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Html:
+def _pace_key(
+    view: Overview, totals: MonthTotals, name: str, before: str, budget: Decimal | None
+) -> Html:
     return tag(
         "div",
         None if view.is_in_credits else tag("span", "operations"),
@@ -281,11 +282,43 @@ def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Ht
         tag("span", before, class_="mh-key mh-key-usual")
         if totals.previous_credits is not None
         else None,
-        tag("span", "run rate", class_="mh-key mh-key-dots")
-        if _has_run_rate(view, totals)
-        else None,
+        tag("span", "projected", class_="mh-key mh-key-dots") if view.path else None,
+        _budget_key(view, f"budget {formats.credits(budget)}") if budget else None,
         class_="mh-keys",
     )
+
+
+def _budget_key(view: Overview, text: str) -> Html:
+    href = f"budgets?{urlencode({'account': view.account.account_id})}"
+    return tag("span", link(href, text), class_="mh-key mh-key-budget")
+
+
+def _outlook(view: Overview, totals: MonthTotals) -> Html:
+    """Where the month is heading in words: when credits run out, how far it can be trusted."""
+    parts: list[Child] = []
+    if totals.run_out_date is not None:
+        parts.append(
+            tag(
+                "span",
+                f"Credits run out about {formats.day(totals.run_out_date)}",
+                tag("span", f" ({run_out_range(totals)})", class_="mh-soft"),
+            )
+        )
+    if totals.is_thin:
+        parts.append(thin_badge(totals.history_days or 0))
+    if view.record is not None:
+        parts.append(
+            tag("span", link(insights_link(view.account.account_id), record_text(view.record)))
+        )
+    return tag("div", *parts, class_="mh-outlook")
+
+
+def run_out_range(totals: MonthTotals) -> str:
+    """The 80 % range of the day on which credits run out."""
+    first, last = totals.earliest_run_out_date, totals.latest_run_out_date
+    if first is None:
+        return "or later"
+    return f"{formats.day(first)} or later" if last is None else formats.days(first, last)
 
 
 @dataclass(frozen=True)
@@ -315,16 +348,19 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
 
 
 def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
-    rate = totals.credits / totals.elapsed_days if totals.elapsed_days else None
+    low, high = totals.projected_low_credits, totals.projected_high_credits
+    cost = totals.projected_cost_usd
     is_known = known_credits(totals) is not None
+    worth = f" About {formats.usd(cost)} of provider cost." if cost is not None else ""
+    range_ = f"{formats.credits(low)} – {formats.credits(high)}" if low is not None else None
     return Tile(
         "projected",
         "Projected total",
         formats.credits(totals.projected_credits if is_known else None),
-        f"at {formats.credits(rate)} a day" if is_known else "no rate yet",
+        range_ if is_known else "no rate yet",
         href,
-        f"A first projection of {name} by run rate: credits so far ÷ days elapsed × days in "
-        "the month. It knows neither weekdays nor trend.",
+        f"What {name} is expected to end with, from the account's weekdays, its trend and the year "
+        f"before; the range below holds it in 80 % of months.{worth}",
     )
 
 
@@ -383,9 +419,11 @@ def _rate(part: int, whole: int) -> str:
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
 
 
-def _trend(view: Overview, partial: date | None) -> None:
+def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | None) -> None:
     measure = _measure(view)
-    rows = charts.trend_rows(view.days, view.month, partial, measure)
+    days = (next_month(view.month) - view.month).days
+    daily = None if budget is None else budget / days
+    rows = charts.trend_rows(view.days, view.month, partial, view.path, measure)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["value"] > row["base"] for row in rows)
     with card("trend"):
@@ -398,19 +436,26 @@ def _trend(view: Overview, partial: date | None) -> None:
                 tag("span", "above the usual range", class_="mh-key mh-key-spike")
                 if has_spikes
                 else None,
+                tag("span", "expected", class_="mh-key mh-key-expected")
+                if any(row["kind"] == "expected" for row in rows)
+                else None,
+                _budget_key(view, f"budget, {formats.credits(daily)} a day") if daily else None,
                 link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )
         )
         state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette(), measure),
+            charts.trend_chart(rows, view.month, _palette(), measure, daily),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
             alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",
         )
         if spikes:
-            write(_spikes(view, spikes))
-    clicked = charts.clicked_day(state)
-    if clicked is not None:
+            write(_spikes(gate, view, spikes))
+        clicked = charts.clicked_day(state)
+        spike = _incident_of(gate, view, clicked)
+        if spike is not None:
+            _cause(view, spike)
+    if clicked is not None and spike is None:
         # A new key, so that the chart has nothing selected when the reader comes back.
         st.session_state["trend-clicks"] = st.session_state.get("trend-clicks", 0) + 1
         parameters = {"account": view.account.account_id, **render_usage(_of_day(view, clicked))}
@@ -422,22 +467,57 @@ def _of_day(view: Overview, day: date) -> UsageView:
     return UsageView(Selection(day, until, time_zone=view.account.time_zone))
 
 
-def _spikes(view: Overview, spikes: list[dict[str, Any]]) -> Html:
-    """The marked days as links, for whoever reads no chart."""
+def _spikes(gate: Gate, view: Overview, spikes: list[dict[str, Any]]) -> Html:
+    """The marked days with their causes as links, for whoever reads no chart."""
     return tag(
         "div",
         tag("span", "Spikes"),
-        *(
-            link(
-                usage_link(
-                    view.account.account_id, _of_day(view, date.fromisoformat(spike["day"]))
-                ),
-                f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip(),
-                label=f"Usage of {spike['date']}, {spike['value_text']} credits",
-            )
-            for spike in spikes[-8:]
-        ),
+        *(_spike(gate, view, spike) for spike in spikes[-8:]),
         class_="mh-spikes",
+    )
+
+
+def _spike(gate: Gate, view: Overview, spike: dict[str, Any]) -> Html:
+    day = date.fromisoformat(spike["day"])
+    text = f"{spike['short_date']} {spike['mark'].removeprefix('▲').strip()}".strip()
+    incident = _incident_of(gate, view, day)
+    if incident is None:
+        return link(
+            usage_link(view.account.account_id, _of_day(view, day)),
+            text,
+            label=f"Usage of {spike['date']}, {spike['value_text']} credits",
+        )
+    return link(
+        insights_link(view.account.account_id, InsightsView(incident=day)),
+        text,
+        label=f"{spike['date']}, {spike['value_text']} credits: {title(incident)}",
+    )
+
+
+def _incident_of(gate: Gate, view: Overview, day: date | None) -> Incident | None:
+    """The incident that explains a spike; None of other days."""
+    found = next((each for each in view.days if each.usage_date == day), None)
+    if day is None or found is None or found.incident_date is None:
+        return None
+    days = view.days[0].usage_date, view.days[-1].usage_date
+    incidents = context.incidents(gate, view.account.account_id, *days)
+    return next((each for each in incidents if each.first_date <= day <= each.last_date), None)
+
+
+def _cause(view: Overview, incident: Incident) -> None:
+    """What the clicked spike came from, and where its usage is."""
+    account = view.account
+    write(
+        heading(
+            f"{formats.days(incident.first_date, incident.last_date)} · {title(incident)}",
+            link(usage_behind(account, incident), "Usage"),
+            " · ",
+            link(
+                insights_link(account.account_id, InsightsView(incident=incident.first_date)),
+                "Insights",
+            ),
+        ),
+        explanation(incident),
     )
 
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import Account, add_account, list_accounts, set_account
@@ -12,6 +11,7 @@ from billing.members import ROLES, list_members, remove_member, set_member
 from billing.store import open_store
 from billing.terms import Term
 from billing.validation import BEGINNING, INVOICED_PLANS, PLANS, parse_month
+from orchestration.commands.tables import print_table
 from warehouse.settings import load_settings
 
 
@@ -102,7 +102,7 @@ def list_(as_json: bool) -> None:
     if not found:
         click.echo("there are no accounts yet; add one with `meterhouse accounts add`", err=True)
         return
-    Console(markup=False, emoji=False).print(account_table(found))
+    print_table(account_table(found))
 
 
 @accounts.group()
@@ -151,7 +151,7 @@ def list_members_(account_id: str, as_json: bool) -> None:
     table = Table("member", "role", header_style="bold")
     for member in found:
         table.add_row(member.email, member.role)
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:

@@ -8,7 +8,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing import validation
@@ -25,6 +24,7 @@ from billing.reversals import refund_lot
 from billing.settling import Settled, settle_pending
 from billing.store import Store, open_store
 from billing.usage_sums import LakeUsage, open_lake
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -180,10 +180,13 @@ def refund_(grant_id: int, amount: str | None, reason: str, as_json: bool) -> No
 @click.argument("account_id")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def lots_(account_id: str, as_json: bool) -> None:
-    """List an account's lots with what is left of each, pending usage included."""
+    """List an account's lots with what is left of each, pending usage included.
+
+    Days are the account's; --json has the times.
+    """
     settings = load_settings()
     with open_store(settings) as store:
-        get_account(store, account_id)
+        zone = ZoneInfo(get_account(store, account_id).current.time_zone)
         found = list_lots(store, account_id)
         states = _states(store, LakeUsage(settings), account_id)
     if as_json:
@@ -209,11 +212,11 @@ def lots_(account_id: str, as_json: bool) -> None:
             plain(lot.credits),
             plain(state.consumed),
             plain(_left(lot, state)),
-            f"{lot.effective_at:%Y-%m-%d}",
-            f"{ends:%Y-%m-%d}" if ends else "",
+            f"{lot.effective_at.astimezone(zone):%Y-%m-%d}",
+            f"{ends.astimezone(zone):%Y-%m-%d}" if ends else "",
             lot.reason,
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("balance")
@@ -250,6 +253,10 @@ def ledger(account_id: str, first: str | None, until: str | None, as_json: bool)
     with open_store(settings) as store:
         get_account(store, account_id)
     days = {"first": _day(first), "until": _day(until)}
+    if days["first"] and days["until"] and days["first"] >= days["until"]:
+        raise MeterhouseError(
+            f"--from {days['first']} must lie before --to {days['until']} (exclusive)"
+        )
     with open_lake(settings) as lake:
         publication = lake.publication()
         if publication is None or not lake.has_table("marts.main.fct_credit_ledger"):
@@ -281,7 +288,7 @@ def ledger(account_id: str, first: str | None, until: str | None, as_json: bool)
             plain(Decimal(entry["credits"])),
             plain(Decimal(entry["amount_minor"])),
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("purchases")
@@ -310,7 +317,7 @@ def purchases_(account_id: str, as_json: bool) -> None:
             f"{bought.recorded_at:%Y-%m-%d %H:%M}",
             bought.gateway,
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @credits.command("settle")
@@ -417,7 +424,7 @@ def list_packages(currency: str | None, as_json: bool) -> None:
             plain(offer.bonus_credits),
             shown(offer.price_minor, offer.currency),
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(table)
 
 
 @packages.command("withdraw")

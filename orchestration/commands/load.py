@@ -28,7 +28,7 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
     """Load files or folders of a source, or all that waits in the landing folder.
 
     Prints rows read, loaded, duplicate and rejected; the last can be seen with
-    `meterhouse status`, and each rejected row is kept with its reason.
+    `meterhouse quarantine list`, as each rejected row is kept with its reason.
     """
     settings = load_settings()
     if bool(source) != bool(paths):
@@ -39,7 +39,7 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
             settings, source, paths, create_accounts=create_accounts, progress=progress
         )
     else:
-        loaded = load_landing(settings, progress=progress)
+        loaded = load_landing(settings, create_accounts=create_accounts, progress=progress)
     report = loaded.usage
     for file in report.files:
         _tell(file)
@@ -47,8 +47,9 @@ def load(source: str | None, create_accounts: bool, as_json: bool, paths: tuple[
         _say(f"declared with default values: {', '.join(report.created_accounts)}")
     if loaded.replayed.read:
         _say(f"taken out of quarantine: {loaded.replayed.loaded} of {loaded.replayed.read} rows")
-    _print(report, as_json)
-    if error := failure_of(report):
+    replayed = {"read": loaded.replayed.read, "loaded": loaded.replayed.loaded}
+    _print(report, as_json, replayed=replayed)
+    if error := failure_of(loaded):
         raise error
 
 
@@ -68,7 +69,7 @@ def replay(source: str | None, reasons: tuple[str, ...], as_json: bool) -> None:
     _print(replay_rows(load_settings(), source, **chosen), as_json)
 
 
-def _print(report: LoadReport, as_json: bool) -> None:
+def _print(report: LoadReport, as_json: bool, **more: object) -> None:
     counts = {
         "read": report.read,
         "loaded": report.loaded,
@@ -86,7 +87,9 @@ def _print(report: LoadReport, as_json: bool) -> None:
                     **counts,
                     "reasons": report.reasons,
                     "files": files,
+                    "warnings": list(report.warnings),
                     "created_accounts": list(report.created_accounts),
+                    **more,
                 }
             )
         )
@@ -99,6 +102,8 @@ def _tell(file: FileReport) -> None:
     name = Path(file.path).name
     if file.outcome != "loaded":
         _say(f"{name}: {file.outcome}, {file.message}")
+    for warning in file.warnings:
+        _say(f"{name}: warning: {warning}")
     for reason, count in file.reasons.items():
         if file.outcome == "loaded":
             _say(f"{name}: {count:,} × {reason}. {REASONS[reason]}")

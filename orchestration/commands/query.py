@@ -12,20 +12,20 @@ from typing import Any
 
 import click
 import duckdb
-from rich.console import Console
 from rich.table import Table
 
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.lake import seal
 from warehouse.publication import reading_published
 from warehouse.settings import load_settings
 
-UNBOUNDED = 100_000
-"""Characters that a line of a table may take: no value is cut."""
-
 _EXPLAIN = re.compile(
     r"^(\s|--[^\n]*\n|/\*.*?\*/)*explain(\s+analyze)?(\s*\([^)]*\))?", re.IGNORECASE | re.DOTALL
 )
+
+_FOREIGN = re.compile(r"\b(sqlite|postgres)_\w+", re.IGNORECASE)
+"""Functions that open other databases: DuckDB lets no setting keep them from it."""
 
 
 @click.command()
@@ -65,7 +65,7 @@ def sql(query: str, output: str) -> None:
         table = Table(*columns)
         for row in rows:
             table.add_row(*(as_text(value) for value in row))
-        Console(width=UNBOUNDED).print(table)
+        print_table(table)
 
 
 def one_question(query: str) -> duckdb.Statement:
@@ -82,6 +82,10 @@ def one_question(query: str) -> duckdb.Statement:
             " (a PIVOT without `in (…)` counts as two: name its columns)"
         )
     statement = statements[0]
+    if foreign := _FOREIGN.search(statement.query):
+        raise MeterhouseError(
+            f"meterhouse sql reads the lakes alone: {foreign[0]} opens other databases"
+        )
     if statement.type == duckdb.StatementType.EXPLAIN:
         one_question(_EXPLAIN.sub("", statement.query, count=1))
     elif statement.type != duckdb.StatementType.SELECT:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.rate_card import CATEGORIES, CSV_COLUMNS, UNITS, Rate, make_rate, shown
 from billing.rates import RatesAdded, add_rates, import_rates, list_rates
 from billing.store import open_store
+from orchestration.commands.tables import print_table
 from warehouse.settings import load_settings
 
 
@@ -68,7 +68,7 @@ def list_(as_json: bool) -> None:
     if not found:
         click.echo("there are no rates yet; add some with `meterhouse rates add`", err=True)
         return
-    Console(markup=False, emoji=False).print(rate_table(found))
+    print_table(rate_table(found))
 
 
 def report(outcome: RatesAdded) -> None:

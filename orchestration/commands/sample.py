@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from billing.accounts import add_account, declared_account_ids
 from billing.packages import add_sample_offers
 from billing.rates import add_sample_rates
+from billing.sample_budgets import add_sample_budgets, sample_budgets
 from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
+from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings, load_settings
 
@@ -79,7 +80,7 @@ def sample(
     if as_json:
         click.echo(json.dumps(manifest.as_json(), indent=2, ensure_ascii=False))
     else:
-        Console(markup=False, emoji=False).print(manifest_table(manifest))
+        print_table(manifest_table(manifest))
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
@@ -109,7 +110,7 @@ def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
 
 
 def give_credits(settings: Settings, manifest: SampleManifest) -> None:
-    """Grant the sample's prepaid accounts lots that go with what they used."""
+    """Grant the sample's prepaid accounts lots that go with what they used, and set budgets."""
     spec = manifest.spec
     currencies = {
         account.account_id: account.currency
@@ -121,7 +122,8 @@ def give_credits(settings: Settings, manifest: SampleManifest) -> None:
         count = grant_sample(
             store, sample_lots(manifest.logged_credits, currencies, first, spec.until)
         )
-    click.echo(f"granted {count} lots of credits", err=True)
+        budgets = add_sample_budgets(store, sample_budgets(manifest.logged_credits, spec.days))
+    click.echo(f"granted {count} lots of credits, set {budgets} budgets", err=True)
 
 
 def chosen_end(until: str | None, before: dict[str, Any] | None, now: datetime) -> datetime:

@@ -19,10 +19,10 @@ MARKS = {"ok": "ok", "warning": "warning", "problem": "PROBLEM"}
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def status(as_json: bool) -> None:
     """Show what is published, pending, waiting, rejected and failing."""
-    from ingest.landing import waiting_files
+    from ingest.landing import look
 
     settings = load_settings()
-    found = read_status(settings, [file.path for file in waiting_files(settings)])
+    found = read_status(settings, look(settings))
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
         return
@@ -101,10 +101,18 @@ def status_lines(found: Status) -> list[tuple[str, str]]:
         ("newest event", _newest(plain)),
         ("last load", plain["last_load_at"] or "none"),
         ("pending", f"{found.pending_events:,} events of {found.pending_loads:,} loads"),
-        ("files waiting", _listed(found.files_waiting)),
+        ("files waiting", _listed(found.landing.waiting)),
         ("rejected rows", _counted(found.rejected)),
         ("checked", plain["checked_at"] or "never"),
     ]
+    for kind, troubles in (
+        ("unclaimed", found.landing.unclaimed),
+        ("broken source", found.landing.broken_sources),
+        ("absent column", found.landing.absent_columns),
+    ):
+        lines += [(kind, f"{each.name}: {each.message}") for each in troubles[:SHOWN_FILES]]
+        if len(troubles) > SHOWN_FILES:
+            lines.append((kind, f"{len(troubles) - SHOWN_FILES} more; see `status --json`"))
     lines += [
         (
             "failing check" if check.is_blocking else "warning",

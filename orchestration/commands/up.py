@@ -8,12 +8,16 @@ from pathlib import Path
 import click
 
 from orchestration.commands.sample import sample
-from orchestration.loading import load_landing
+from orchestration.loading import failure_of, load_landing
 from orchestration.supervisor import supervising
+from orchestration.tether import POLITE_SECONDS
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
 from warehouse.publication import read_pointer
 from warehouse.settings import ROOT, Settings, load_settings
+
+FREE_SECONDS = 2 * POLITE_SECONDS
+"""How long a port may be taken by what a killed `up` left behind."""
 
 
 @click.command()
@@ -45,6 +49,8 @@ def fill(settings: Settings) -> None:
     if not _holds_files(settings) and not catalog_exists(settings, "raw"):
         return
     loaded = load_landing(settings)
+    if error := failure_of(loaded):
+        _say(str(error))
     if loaded.usage.read:
         _say(f"loaded {loaded.usage.loaded:,} events, {loaded.usage.rejected:,} rows rejected")
     from orchestration.refresh_job import run_refresh
@@ -126,14 +132,28 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
 
 
 def _check_free(port: int, variable: str) -> None:
+    """Raises MeterhouseError for a port that is taken, and stays so.
+
+    What a killed `up` left behind ends by itself within a moment.
+    """
+    until = time.monotonic() + FREE_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > until:
+            raise MeterhouseError(
+                f"port {port} is taken by another program, or by another `meterhouse up`; "
+                f"stop it, or choose another port with {variable}"
+            )
+        time.sleep(0.2)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise MeterhouseError(
-                f"port {port} is taken by another program; choose another with {variable}"
-            ) from error
+        except OSError:
+            return False
+    return True
 
 
 def _holds_files(settings: Settings) -> bool:

@@ -44,3 +44,5 @@ def _tell(file: FileReport) -> None:
         )
     else:
         click.echo(f"{name}: {file.outcome}, {file.message}", err=True)
+    for warning in file.warnings:
+        click.echo(f"{name}: warning: {warning}", err=True)

@@ -19,6 +19,8 @@ PAGES = {
     "overview": "views/overview.py",
     "usage": "views/usage.py",
     "credits": "views/credits.py",
+    "insights": "views/insights.py",
+    "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
 }
 

@@ -116,13 +116,56 @@ with daily as (
 ), usual as (
     select *, cast(median(credits) over (
         partition by account_id, isodow(usage_date) order by usage_date
-        rows between 8 preceding and 1 preceding) as decimal(38, 9)) as median_credits
+        rows between 8 preceding and 1 preceding) as decimal(38, 9)) as expected_credits
     from daily
+), judged as (
+    select *, cast(expected_credits * 1.45 as decimal(38, 9)) as high_credits,
+        coalesce(credits > expected_credits * 1.45, false) as is_high
+    from usual
 )
-select account_id, month, usage_date, credits, events, failed_events, median_credits,
-    cast(median_credits * 1.45 as decimal(38, 9)) as high_credits,
-    coalesce(credits > median_credits * 1.45, false) as is_spike
-from usual;
+select account_id, month, usage_date, credits, events, failed_events, expected_credits,
+    high_credits, is_high and usage_date <> date '2026-10-14' as is_spike,
+    is_high and usage_date = date '2026-10-14' as is_expected,
+    case when is_high then usage_date end as incident_date
+from judged;
+
+-- The spikes of acme each have a cause of their own; mallory's agent is hostile.
+create table marts.main.rpt_insights_incident as
+with high as (
+    select account_id, usage_date, credits, expected_credits,
+        credits - expected_credits as excess
+    from marts.main.rpt_overview_daily where incident_date is not null
+), shared as (
+    select high.*, case usage_date when date '2026-11-06' then 'errors'
+            when date '2026-11-17' then 'mix' else 'volume' end as cause,
+        cast(round(excess * 0.2, 9) as decimal(38, 9)) as fifth
+    from high
+    where account_id = 'acme'
+    union all
+    select 'mallory', date '2026-11-20', 9, 2, 7, 'volume', 1.4
+)
+select account_id, usage_date as first_date, usage_date as last_date, cast(1 as bigint) as days,
+    usage_date = date '2026-10-14' as is_expected,
+    case when usage_date = date '2026-10-14' then 'Trade fair' end as expected_reason, cause,
+    'account' as scope, account_id as scope_id,
+    case when cause = 'mix' then 'model' else 'agent' end as driver,
+    case when account_id = 'mallory' then $hostile when cause = 'mix' then 'claude-opus-4-6'
+        else 'research-agent' end as driver_id,
+    cast(case cause when 'errors' then 6.2 when 'mix' then 3.1 else 1.2 end as decimal(18, 2))
+        as severity,
+    cast(credits as decimal(38, 9)) as credits,
+    cast(expected_credits as decimal(38, 9)) as expected_credits,
+    cast(excess as decimal(38, 9)) as excess_credits,
+    cast(case when cause = 'volume' then excess - fifth else 2 * fifth end as decimal(38, 9))
+        as volume_credits,
+    cast(fifth as decimal(38, 9)) as size_credits,
+    cast(case when cause = 'mix' then -fifth else 0 end as decimal(38, 9)) as price_credits,
+    cast(case when cause = 'mix' then excess - 2 * fifth else 0 end as decimal(38, 9))
+        as mix_credits,
+    cast(0 as decimal(38, 9)) as new_agent_credits,
+    cast(case when cause = 'errors' then excess - 3 * fifth else 0 end as decimal(38, 9))
+        as error_credits
+from shared;
 
 create table marts.main.rpt_overview_month as
 with monthly as (
@@ -155,8 +198,81 @@ select timed.account_id, timed.month, credits, events, failed_events,
         as elapsed_days,
     not is_current as is_complete,
     cast(case when is_current then credits / (day($today) - 0.4083) * days_in_month
-        else credits end as decimal(38, 9)) as projected_credits
+        else credits end as decimal(38, 9)) as projected_credits,
+    case when is_current then cast(projected_credits - 0.1 * (projected_credits - credits)
+        as decimal(38, 9)) end as projected_low_credits,
+    case when is_current then cast(projected_credits + 0.1 * (projected_credits - credits)
+        as decimal(38, 9)) end as projected_high_credits,
+    case when is_current then cast(provider_cost_usd * 1.3 as decimal(38, 12)) end
+        as projected_cost_usd,
+    cast(projected_cost_usd * 0.95 as decimal(38, 12)) as projected_low_cost_usd,
+    cast(projected_cost_usd * 1.05 as decimal(38, 12)) as projected_high_cost_usd,
+    case when is_current then cast(case account_id when 'mallory' then 9 else 60 end as integer) end
+        as history_days,
+    case when is_current then account_id = 'mallory' end as is_thin,
+    case when is_current and account_id = 'acme' then date '2026-12-20' end as run_out_date,
+    case when is_current and account_id = 'acme' then date '2026-12-16' end
+        as earliest_run_out_date,
+    case when is_current and account_id = 'acme' then date '2026-12-27' end as latest_run_out_date
 from timed;
+
+create table marts.main.rpt_overview_projection_daily as
+with path as (
+    select account_id, month, cast(d as date) as usage_date, credits,
+        (projected_credits - credits) / date_diff('day', $today, last_day(month) + 1) as each,
+        date_diff('day', $today, cast(d as date)) + 1 as days
+    from marts.main.rpt_overview_month,
+    lateral (select unnest(generate_series($today, last_day(month), interval 1 day)) as d)
+    where not is_complete
+)
+select account_id, month, usage_date, cast(each as decimal(38, 9)) as expected_credits,
+    cast(credits + each * days as decimal(38, 9)) as projected_credits,
+    cast(credits + each * days * 0.9 as decimal(38, 9)) as projected_low_credits,
+    cast(credits + each * days * 1.1 as decimal(38, 9)) as projected_high_credits
+from path;
+
+create table marts.main.rpt_insights_projection as
+with part as (
+    select account_id, month, 'account' as scope, '' as part, sum(credits) as credits,
+        sum(tokens * usd_per_mtok / 1e6) as usd from usage group by all
+    union all
+    select account_id, month, 'category', category, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+    union all
+    select account_id, month, 'model', model, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+    union all
+    select account_id, month, 'agent', agent_id, sum(credits), sum(tokens * usd_per_mtok / 1e6)
+    from usage group by all
+)
+select account_id, month, scope, part, $today as projected_on,
+    cast(case account_id when 'mallory' then 9 else 60 end as integer) as history_days,
+    account_id = 'mallory' as is_thin,
+    case when account_id = 'mallory' then 'thin' when scope = 'account' then 'replays'
+        else 'deviation' end as interval_basis,
+    cast(0.1 as double) as spread, cast(credits as decimal(38, 9)) as credits,
+    cast(credits * 1.3 as decimal(38, 9)) as projected_credits,
+    cast(credits * 1.2 as decimal(38, 9)) as projected_low_credits,
+    cast(credits * 1.4 as decimal(38, 9)) as projected_high_credits,
+    cast(credits / sum(credits) over (partition by account_id, scope) as decimal(9, 6)) as share,
+    cast(usd as decimal(38, 12)) as provider_cost_usd,
+    cast(usd * 1.3 as decimal(38, 12)) as projected_cost_usd,
+    cast(usd * 1.2 as decimal(38, 12)) as projected_low_cost_usd,
+    cast(usd * 1.4 as decimal(38, 12)) as projected_high_cost_usd
+from part where month = date_trunc('month', $today);
+
+create table marts.main.rpt_insights_backtest as
+select 'acme' as account_id, cast(m as date) as month, cast(elapsed as integer) as elapsed_days,
+    cast(24 as integer) as replays, cast(100 * elapsed as decimal(38, 9)) as credits,
+    cast(3000 + month(m) * 10 as decimal(38, 9)) as actual_credits,
+    cast(3000 as decimal(38, 9)) as projected_credits,
+    cast(2900 as decimal(38, 9)) as projected_low_credits,
+    cast(3100 as decimal(38, 9)) as projected_high_credits,
+    cast(3300 as decimal(38, 9)) as run_rate_credits,
+    cast(month(m) * 10 / (3000 + month(m) * 10) as decimal(18, 9)) as error_share,
+    month(m) <= 10 as is_inside
+from generate_series(date '2025-11-01', date '2026-10-01', interval 1 month) as months (m),
+(values (3), (10), (20)) as after (elapsed);
 
 create table marts.main.rpt_overview_category as
 select account_id, month, category, any_value(label) as label,
@@ -453,6 +569,59 @@ from (values
 cross join (values ('EUR', 1), ('USD', 1.1), ('JPY', 1.6)) as money(currency, rate);
 """
 
+# acme: one advice of each kind; mallory: an agent with a hostile name; an acceptance is measured.
+_ADVICE = """
+create table marts.main.rpt_insights_advice as
+select account_id, substr(md5(account_id || kind || agent_id), 1, 12) as advice_id, kind, agent_id,
+    case when kind <> 'failures' then 'llm' end as category,
+    case when kind <> 'failures' then 'claude-opus-4-6' end as model,
+    case when kind = 'cheaper_model' then 'claude-sonnet-4-5' end as candidate_model,
+    basis as credit_basis, is_guess, cast(events as bigint) as events, cast(21 as bigint) as days,
+    cast(events * 3 as bigint) as scope_events, cast(events * 4 as bigint) as agent_events,
+    cast(case when kind = 'failures' then events * 1.2 else 3 end as bigint) as agent_failed_events,
+    cast(credits * 6 as decimal(38, 9)) as agent_credits,
+    cast(credits as decimal(38, 9)) as credits,
+    cast(credits * part as decimal(38, 9)) as saved_credits,
+    cast(credits * part * 30 / 28 as decimal(38, 9)) as saved_credits_month,
+    cast(events * 3 as bigint) as baseline_units,
+    cast(credits * 3 as decimal(38, 9)) as baseline_quantity,
+    $today - 28 as window_from, $today as window_until,
+    cast($today - 27 as timestamp) as first_occurred_at,
+    cast($today - 1 as timestamp) as last_occurred_at
+from (values
+    ('acme', 'cheaper_model', 'research-agent', 'own_log', false, 842, 214.2, 0.6),
+    ('acme', 'repeated_requests', 'support-copilot', 'log', false, 391, 88.1, 1.0),
+    ('acme', 'prompt_caching', 'contract-checker', 'list_price', true, 205, 143.7, 0.48),
+    ('acme', 'batching', 'translator', 'list_price', false, 4120, 61.0, 0.5),
+    ('acme', 'failures', 'qa-tester', 'log', false, 57, 21.4, 1.0),
+    ('acme', 'repeated_shapes', 'sql-analyst', 'log', true, 66, 12.9, 1.0),
+    ('mallory', 'repeated_requests', $hostile, 'log', false, 40, 9.5, 1.0)
+) as advice(account_id, kind, agent_id, basis, is_guess, events, credits, part);
+
+create table marts.main.rpt_insights_advice_event as
+select advice.account_id, advice_id, kind, agent_id, 'llm' as category, 'claude-opus-4-6' as model,
+    candidate_model, 'meterhouse' as source, 'ev-' || number as event_id, credit_basis,
+    cast(credits / events as decimal(18, 9)) as credits,
+    cast(saved_credits / events as decimal(18, 9)) as saved_credits,
+    $today - cast(1 + number % 20 as integer) as usage_date_utc,
+    cast($today - cast(1 + number % 20 as integer) as timestamp)
+        + to_seconds(cast(number * 61 % 86400 as integer)) as occurred_at
+from marts.main.rpt_insights_advice as advice,
+lateral (select unnest(generate_series(1, events)) as number);
+
+create table marts.main.rpt_insights_advice_saving as
+select account_id, cast(1 as bigint) as decision_id, advice_id,
+    cast(week as integer) as week_number,
+    $today - 21 + cast(7 * (week - 1) as integer) as week_from,
+    cast(7 as integer) as days, cast(700 as bigint) as events, cast(700 as bigint) as units,
+    cast(60 as decimal(38, 9)) as expected_credits,
+    cast(60 - 9 * week as decimal(38, 9)) as actual_credits,
+    cast(9 * week as decimal(38, 9)) as saved_credits
+from marts.main.rpt_insights_advice
+cross join (values (1), (2), (3)) as weeks(week)
+where account_id = 'acme' and kind = 'cheaper_model';
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -543,6 +712,7 @@ def make_lake(settings: Settings) -> Publication:
             _REPORTING,
             _EVENTS,
             _CREDITS,
+            _ADVICE,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)

@@ -42,6 +42,16 @@ def test_the_figures_are_those_of_the_lake(open_page, month):
         assert escape(shown) in text
 
 
+def test_the_projection_has_its_range_its_record_and_the_day_credits_run_out(open_page, month):
+    text = text_of(open_page(account="acme"))
+    low, high = month["projected_low_credits"], month["projected_high_credits"]
+    assert f"{formats.credits(low)} – {formats.credits(high)}" in text
+    assert "Credits run out about 20 Dec 2026" in text
+    assert "16–27 Dec 2026" in text
+    assert "The last 12 projections were off by" in text
+    assert "rough estimate" in text_of(open_page(account="mallory"))
+
+
 def test_categories_models_and_agents_are_those_of_the_lake(open_page, published):
     text = text_of(open_page(account="acme"))
     connection, _ = reading_published(published)
@@ -92,7 +102,6 @@ def test_every_figure_leads_to_the_usage_behind_it(open_page):
         {"category": ["music"]},
         {"model": ["house-blend-7b"]},
         {"agent": ["invoice-reader"]},
-        {"from": ["2026-10-14"], "to": ["2026-10-15"]},
         {"from": ["2026-09-01"], "to": ["2026-10-01"]},
     ):
         assert month | more in links, more

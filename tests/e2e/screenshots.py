@@ -1,9 +1,9 @@
 """Takes the pictures of the README from a running app, and on request more to look at.
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
-overview, usage, credits and data-health in light and dark, the first three for a phone too. Without
-an account the page's own choice is shown. With ``--all`` first, also what is opened, grouped,
-empty or left for.
+overview, usage, credits, insights, budgets and data-health in light and dark, all but the last for
+a phone too. Without an account the page's own choice is shown. With ``--all`` first, also what is
+opened, grouped, empty or left for.
 """
 
 import sys
@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tests.e2e.browser import Scheme, Visit, started_browser
 
 LARGEST_BYTES = 480 * 1024
-DESK, TALL, PHONE = (1440, 1240), (1440, 1400), (390, 1500)
+DESK, TALL, LONG, PHONE = (1440, 1240), (1440, 1400), (1440, 1730), (390, 1500)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ SHOTS = (
     Shot("credits-light", "/credits", size=TALL),
     Shot("credits-dark", "/credits", "dark", TALL),
     Shot("credits-phone", "/credits", size=PHONE),
+    Shot("insights-light", "/insights", size=LONG),
+    Shot("insights-dark", "/insights", "dark", LONG),
+    Shot("insights-phone", "/insights", size=PHONE),
+    Shot("budgets-light", "/budgets", size=LONG),
+    Shot("budgets-dark", "/budgets", "dark", LONG),
+    Shot("budgets-phone", "/budgets", size=PHONE),
     Shot("data-health-light", "/data-health"),
     Shot("data-health-dark", "/data-health", "dark"),
 )

@@ -11,7 +11,11 @@ pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from tests.e2e.browser import DESKTOP, PHONE, Visit
 
-PAGES = {"overview": "/?account=acme&month=2026-11", "data health": "/data-health"}
+PAGES = {
+    "overview": "/?account=acme&month=2026-11",
+    "insights": "/insights?account=acme",
+    "data health": "/data-health",
+}
 
 
 @pytest.fixture

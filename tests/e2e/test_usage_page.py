@@ -211,9 +211,11 @@ def test_every_figure_of_the_overview_leads_to_the_usage_behind_it(server, visit
     page.get_by_text("Credits used in November").wait_for()
 
 
-def test_a_spike_of_the_overview_leads_to_its_day(server, visit):
+def test_a_spike_of_the_overview_leads_to_its_cause_and_on_to_its_usage(server, visit):
     seen = visit().open(f"{server}/?account=acme&month=2026-11")
-    seen.page.get_by_role("link", name="Usage of 17 Nov 2026").click()
+    seen.page.get_by_role("link", name="17 Nov 2026").click()
+    seen.page.wait_for_url("**/insights?account=acme&incident=2026-11-17*")
+    seen.page.get_by_role("link", name="The usage behind it").click()
     seen.page.wait_for_url("**from=2026-11-17&to=2026-11-18*")
 
 

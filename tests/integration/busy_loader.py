@@ -15,7 +15,7 @@ from pathlib import Path
 from billing.accounts import StoreAccounts
 from billing.store import open_store
 from ingest.load import Loader
-from ingest.specs import find_spec, load_specs
+from ingest.spec_files import load_specs
 from tests.integration.loading_lab import event, lines
 from warehouse.lake import open_engine, writing
 from warehouse.settings import Settings
@@ -26,7 +26,7 @@ EVERY_SECONDS = 0.5
 def main(home: Path) -> None:
     """Load until standard input is closed."""
     settings = Settings(home=home, memory="1GB")
-    spec = find_spec(load_specs(settings), "meterhouse")
+    spec = load_specs(settings).find("meterhouse")
     random.seed(1)
     loads = 0
     (home / "busy").mkdir(exist_ok=True)

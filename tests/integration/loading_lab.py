@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.load import Loader, LoadReport
-from ingest.specs import find_spec, load_specs
+from ingest.spec_files import load_specs
 from warehouse.lake import Connection, writing
 from warehouse.settings import Settings
 
@@ -64,7 +64,7 @@ class Lab:
 
     def load(self, *paths: Path, source: str = "meterhouse") -> LoadReport:
         """Load files of a source."""
-        return self.loader.load(find_spec(load_specs(self.settings), source), paths)
+        return self.loader.load(load_specs(self.settings).find(source), paths)
 
     def load_bytes(self, content: bytes, name: str = "log.ndjson") -> LoadReport:
         """Load a file of the canonical log that has this content."""
@@ -72,7 +72,7 @@ class Lab:
 
     def replay(self, *reasons: str) -> LoadReport:
         """Replay quarantined rows of the canonical log."""
-        spec = find_spec(load_specs(self.settings), "meterhouse")
+        spec = load_specs(self.settings).find("meterhouse")
         return self.loader.replay(spec, reasons) if reasons else self.loader.replay(spec)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -17,13 +17,16 @@ from billing.store import open_store
 from orchestration.loading import load_files
 from orchestration.refresh_job import run_refresh
 from tests.integration.loading_lab import event, lines
-from warehouse.publication import reading_published
+from warehouse.publication import read_pointer, reading_published
 from warehouse.settings import ROOT, Settings
 
 SECONDS = float(os.environ.get("METERHOUSE_SOAK_SECONDS", "20"))
 
-POLL_SECONDS = 0.1
-"""Between two looks of a reader; looking without a pause, two of them keep both cores busy."""
+POLL_SECONDS = 0.5
+"""Between two looks of a reader: more often, two of them leave no processor to the refresh."""
+
+CATCH_UP_SECONDS = 120
+"""A reader that has not read the last publication after this long never will."""
 
 AGREEMENT = """
     select
@@ -76,6 +79,17 @@ class Reader(threading.Thread):
                 self.problems.append((pointer, found))
 
 
+def catch_up(readers: list[Reader], settings: Settings) -> None:
+    """Wait until each reader has read what is published, or has ended over a problem."""
+    pointer = read_pointer(settings)
+    assert pointer is not None
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    for reader in readers:
+        while pointer.marts_snapshot not in reader.snapshots and reader.is_alive():
+            assert time.monotonic() < deadline, "a reader does not reach what is published"
+            time.sleep(POLL_SECONDS)
+
+
 def test_loader_refreshes_and_readers_do_not_disturb_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,16 +114,18 @@ def test_loader_refreshes_and_readers_do_not_disturb_each_other(
     readers = [Reader(settings), Reader(settings)]
     for reader in readers:
         reader.start()
+    catch_up(readers, settings)
     began = time.monotonic()
     refreshes = 0
     while time.monotonic() < began + SECONDS or refreshes < 1:
         run_refresh(settings)
         refreshes += 1
     seconds = time.monotonic() - began
+    catch_up(readers, settings)
     output, errors = loader.communicate()
     for reader in readers:
         reader.stopped.set()
-        reader.join(30)
+        reader.join()
 
     assert loader.returncode == 0, errors
     assert [problem for reader in readers for problem in reader.problems] == []

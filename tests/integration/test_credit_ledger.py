@@ -281,7 +281,8 @@ def test_new_usage_of_one_account_redoes_that_account_alone(rebuilt: Lab) -> Non
             }
         ]
     )
-    assert rebuilt.query("select * from marts.main.int_credit_accounts_touched") == [("birch",)]
+    for touched in ("int_credit_accounts_touched", "int_projection_accounts_touched"):
+        assert rebuilt.query(f"select * from marts.main.{touched}") == [("birch",)]
     assert rebuilt.query(kept) == before
     WORLD.events["late"] = {
         "account_id": "birch",

@@ -57,13 +57,14 @@ def test_every_expectation_is_a_check_and_errors_block(
 
 
 def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) -> None:
-    assert {"load", "refresh", "settle", "upkeep", "close_month"} <= {
+    assert {"alerts", "load", "refresh", "settle", "upkeep", "close_month"} <= {
         job.name for job in repository.get_all_jobs()
     }
     assert {
         (schedule.name, schedule.cron_schedule, schedule.default_status.value)
         for schedule in repository.schedule_defs
     } == {
+        ("alerts_schedule", "*/10 * * * *", "RUNNING"),
         ("hourly_load", "0 * * * *", "RUNNING"),
         ("nightly_full_checks", "30 2 * * *", "RUNNING"),
         ("nightly_upkeep", "30 3 * * *", "RUNNING"),
@@ -71,6 +72,7 @@ def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) 
         ("close_last_month", "0 5 * * *", "RUNNING"),
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
+        "alerts_sensor",
         "landing_sensor",
         "refresh_sensor",
     }

@@ -21,7 +21,7 @@ from tests.integration.small_lake import settings_at
 from warehouse.settings import ROOT
 
 ACCOUNTS = 300
-KILLS = int(os.environ.get("METERHOUSE_CRASHES", "20"))
+KILLS = int(os.environ.get("METERHOUSE_CRASH_KILLS", "20"))
 
 
 def rows(store: Store, table: sa.Table, *left_out: str) -> list[tuple[Any, ...]]:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import readers
+from ingest.load import OPEN_QUARANTINE
 from tests.integration.loading_lab import Lab, event, lines, loading_lab
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -59,6 +60,11 @@ BROKEN_LINES: list[tuple[bytes, str]] = [
     (lines(event("x", credits="a lot")).strip(), "invalid_number"),
     (lines(event("x", credits=-0.5)).strip(), "negative_number"),
     (lines(event("x", credits=-1e30)).strip(), "negative_number"),
+    (lines(event("x", credits=-1e-10)).strip(), "negative_number"),
+    (lines(event("x", credits="-0.0000000001")).strip(), "negative_number"),
+    (lines(event("x", credits=" -0.0000000001")).strip(), "negative_number"),
+    (lines(event("x", execution_ms=-0.0001)).strip(), "negative_number"),
+    (lines(event("x", input_tokens="-0.0000000001")).strip(), "negative_number"),
     (lines(event("x", credits=1e12)).strip(), "number_out_of_range"),
     (lines(event("x", input_tokens=1.5)).strip(), "invalid_number"),
     (lines(event("x", output_tokens=-1)).strip(), "negative_number"),
@@ -98,6 +104,8 @@ def test_each_broken_row_is_held_with_its_line_and_reason_and_the_rest_loads(lab
         ("1e-9", "0.000000001"),
         ("1.5E3", "1500.000000000"),
         ('"0.10"', "0.100000000"),
+        ("-0.0", "0.000000000"),
+        ("0.0000000001", "0.000000000"),
         ("7", "7.000000000"),
     ],
 )
@@ -343,6 +351,57 @@ def test_parquet_and_json_arrays_load_like_lines(lab: Lab) -> None:
     assert json.loads(held[0][0])["event_id"] == "e2"
 
 
+SHOP = "source: {0}\nformat: {0}\nfields:\n" + "".join(
+    f"  {name}: {name}\n" for name in ("event_id", "account_id", "agent_id", "category")
+)
+SHOP += "  occurred_at: occurred_at\n  model: upper(modle)\n"
+
+
+def test_a_file_without_a_column_that_its_spec_reads_is_refused_with_the_nearest(lab: Lab) -> None:
+    row = event(model="gpt")
+    csv_file = lab.write(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n".encode(), "a.csv")
+    parquet = lab.folder / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([row]), parquet)
+    for kind, path in (("csv", csv_file), ("parquet", parquet)):
+        spec_of(lab, kind, SHOP.format(kind))
+        (failed,) = lab.load(path, source=kind).failures
+        assert "column 'modle' is not in the file; did you mean 'model'?" in failed.message
+        spec_of(lab, kind, SHOP.format(kind) + "optional: [modle]\n")
+        assert lab.load(path, source=kind).loaded == 1
+    assert lab.rows("select model from raw.main.usage_event") == [(None,), (None,)]
+
+
+def test_a_file_that_is_read_at_last_is_held_no_more(lab: Lab) -> None:
+    whole = gzip.compress(lines(event()))
+    lab.load_bytes(whole[:-8], "a.ndjson.gz")
+    assert lab.load_bytes(whole, "a.ndjson.gz").loaded == 1
+    assert lab.rows(f"from ({OPEN_QUARANTINE})") == []
+
+
+def test_a_json_log_without_a_column_that_its_spec_reads_is_loaded_with_a_warning(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec_of(lab, "ndjson", SHOP.format("ndjson"))
+    first = lines(event("e1", model="gpt"), event("e2"))
+    report = lab.load(lab.write(first), source="ndjson")
+    assert report.loaded == 2
+    (warning,) = report.warnings
+    assert "column 'modle' is not in the file; did you mean 'model'?" in warning
+    assert lab.rows("select load_id, column_name from raw.main.absent_column") == [(1, "modle")]
+    second = first + lines(event("e3", model="gpt"))
+    assert lab.load(lab.write(second), source="ndjson").warnings == report.warnings
+    third = second + lines(event("e4", modle="gpt"))
+    assert lab.load(lab.write(third), source="ndjson").warnings == ()
+    fourth = third + lines(event("e5"))
+    assert lab.load(lab.write(fourth), source="ndjson").warnings == ()
+    assert lab.load(lab.write(b"", "empty.ndjson"), source="ndjson").warnings == ()
+    monkeypatch.setattr(readers, "SAMPLE_BYTES", 100)
+    late = lines(*(event(f"f{n}") for n in range(9)), event("g", modle="gpt"))
+    assert lab.load(lab.write(late, "late.ndjson"), source="ndjson").warnings == ()
+    never = lines(*(event(f"h{n}", usage={"modle": "x"}) for n in range(9)))
+    assert len(lab.load(lab.write(never, "never.ndjson"), source="ndjson").warnings) == 1
+
+
 def test_an_expression_that_fails_on_one_row_leaves_the_others(lab: Lab) -> None:
     fields = "\n".join(f"  {name}: {name}" for name in event() if name != "credits")
     credits = "  credits: cast(euro as decimal(9, 2)) * 100\n"
@@ -383,6 +442,7 @@ def test_the_real_agent_traces_load_to_the_last_token(lab: Lab) -> None:
     lab.accounts.declare(["exgentic"])
     file = DATA / "agent-llm-traces" / "exgentic_swebench_to_2026-04-21.jsonl"
     report = lab.load(file, source="exgentic")
+    assert report.warnings == ()
     assert (report.read, report.loaded, report.duplicate, report.rejected) == (1478, 1478, 0, 0)
     assert lab.load(file, source="exgentic").loaded == 0
     assert lab.rows(
@@ -409,7 +469,7 @@ def test_the_real_agent_traces_load_to_the_last_token(lab: Lab) -> None:
 def test_the_other_real_logs_load_whole(lab: Lab, source: str, pattern: str, rows: int) -> None:
     lab.accounts.declare(["claude-code", "lightcap", "azure-llm-2023"])
     report = lab.load(*sorted(DATA.glob(pattern)), source=source)
-    assert (report.read, report.loaded) == (rows, rows)
+    assert (report.read, report.loaded, report.warnings) == (rows, rows, ())
 
 
 EVENTS = st.builds(

@@ -33,7 +33,7 @@ LATE = "late"
 """An account that is declared only after its usage was logged."""
 
 TOLD_BY_LOADS = {
-    *("load_id", "line_number", "last_loaded_at", "as_of", "raw_load_id"),
+    *("load_id", "line_number", "last_loaded_at", "as_of", "raw_load_id", "prices_load_id"),
     *("load_kind", "load_path", "loaded_at"),
 }
 """Columns that say how a log was loaded, not what was in it; ``dim_load`` says nothing else."""

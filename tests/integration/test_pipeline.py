@@ -114,10 +114,10 @@ def test_the_command_line_reads_the_lakes_and_nothing_else(
 
 def test_a_table_is_printed_whole_however_wide(pipeline: Pipeline) -> None:
     printed = CliRunner().invoke(
-        meterhouse, ["sql", "select repeat('long ', 40) as text, 'end' as last"]
+        meterhouse, ["sql", "select repeat('long ', 40) as text, '[bold]:bug:' as last"]
     )
     assert "long " * 40 in printed.stdout
-    assert "end" in printed.stdout
+    assert "[bold]:bug:" in printed.stdout
 
 
 def test_a_refresh_with_nothing_new_rebuilds_no_day_and_passes(pipeline: Pipeline) -> None:

@@ -14,7 +14,7 @@ from orchestration.commands.status import status as status_command
 from warehouse.lake import writing
 from warehouse.publication import CheckResult, record_checks
 from warehouse.settings import Settings
-from warehouse.status import Status, status
+from warehouse.status import Landing, Status, status
 
 PASSED = CheckResult("facts", "fact_events_are_unique", "error", True, 0, "ok")
 FAILED = CheckResult("facts", "fact_events_are_unique", "error", False, 2, "2 rows")
@@ -70,7 +70,7 @@ def test_the_status_of_a_published_state(settings: Settings) -> None:
     published = build_published(settings)
     with writing(settings, "raw") as connection:
         run(connection, PENDING, "raw")
-    found = status(settings, ["/landing/logs/d.jsonl"])
+    found = status(settings, Landing(waiting=("/landing/logs/d.jsonl",)))
     assert found == Status(
         published_snapshot=published.marts_snapshot,
         published_at=PUBLISHED_AT,
@@ -82,7 +82,7 @@ def test_the_status_of_a_published_state(settings: Settings) -> None:
         last_load_id=4,
         pending_events=1,
         pending_loads=1,
-        files_waiting=("/landing/logs/d.jsonl",),
+        landing=Landing(waiting=("/landing/logs/d.jsonl",)),
         rejected={"unknown_category": 2},
     )
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from orchestration.supervisor import Supervisor, supervising
 from warehouse.errors import MeterhouseError
+from warehouse.parents import PARENT as PARENT_ID
+from warehouse.parents import as_parent
+from warehouse.settings import ROOT
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
 
@@ -38,3 +42,58 @@ def test_a_child_that_ends_by_itself_is_reported_with_the_end_of_its_log(tmp_pat
         supervisor._children[0].wait(10)
         with pytest.raises(MeterhouseError, match=r"ended with status 3(.|\n)*no such port"):
             supervisor.check()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def until_gone(pid: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while is_alive(pid):
+        assert time.monotonic() < end, f"{pid} still runs"
+        time.sleep(0.1)
+
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from orchestration.supervisor import Supervisor
+code = "import os, signal, subprocess, sys, time\\n"
+code += "signal.signal(signal.SIGTERM, signal.SIG_IGN)\\n"
+code += "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\\n"
+code += "print(os.getpid(), p.pid, flush=True); time.sleep(60)"
+Supervisor().start("a child", [sys.executable, "-c", code], os.environ, Path(sys.argv[1]))
+time.sleep(60)
+"""
+
+
+def test_a_parent_that_is_killed_takes_children_and_grandchildren_with_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(log)], cwd=ROOT)
+    end = time.monotonic() + 20
+    while not (log.exists() and log.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    child, grandchild = map(int, log.read_text().split())
+    assert is_alive(child) and is_alive(grandchild)
+    parent.kill()
+    parent.wait()
+    until_gone(child, 10)
+    until_gone(grandchild, 10)
+
+
+def test_a_process_whose_parent_is_gone_ends_at_once(tmp_path: Path) -> None:
+    code = "from warehouse.parents import end_with_parent; import time; end_with_parent(); "
+    started = subprocess.Popen(
+        [sys.executable, "-c", code + "time.sleep(60)"], cwd=ROOT, env=os.environ | {PARENT_ID: "1"}
+    )
+    assert started.wait(20) == 1
+    mine = subprocess.Popen(
+        [sys.executable, "-c", code + "time.sleep(1.5)"], cwd=ROOT, env=os.environ | as_parent()
+    )
+    assert mine.wait(20) == 0

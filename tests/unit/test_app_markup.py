@@ -25,7 +25,7 @@ from app.markup import (
     tag,
     with_code,
 )
-from app.queries.overview import Day
+from app.queries.overview import Day, PathDay
 from app.queries.usage import Point, added
 from ingest.tables import CATEGORIES
 
@@ -82,8 +82,21 @@ def test_the_platforms_name_cannot_leave_its_style_rule():
 
 def _day(number: int, credits: str, *, is_spike: bool = False, month: int = 11) -> Day:
     return Day(
-        date(2026, month, number), Decimal(credits), 10, 1, Decimal(10), Decimal(15), is_spike
+        date(2026, month, number),
+        Decimal(credits),
+        10,
+        1,
+        Decimal(10),
+        Decimal(15),
+        is_spike,
+        is_expected=False,
+        incident_date=None,
     )
+
+
+def _path(day: int, projected: str) -> PathDay:
+    credits = Decimal(projected)
+    return PathDay(date(2026, 11, day), Decimal(2), credits, credits - 1, credits + 2)
 
 
 def test_a_spike_is_split_at_what_is_usual_at_most_and_says_how_many_times():
@@ -121,20 +134,34 @@ def test_the_trends_axis_is_the_whole_month_however_few_days_were_used():
 
 def test_the_pace_sums_each_month_and_runs_on_to_the_projection():
     days = [_day(31, "7", month=10), _day(1, "2"), _day(2, "3")]
-    rows = charts.pace_rows(days, date(2026, 11, 1), 30, Decimal(75))
-    assert [(row["line"], row["number"], row["total"]) for row in rows] == [
-        ("before", 31, 7.0),
-        ("month", 1, 2.0),
-        ("month", 2, 5.0),
-        ("projected", 2, 5.0),
-        ("projected", 30, 75.0),
+    rows = charts.pace_rows(days, date(2026, 11, 1), [_path(2, "1"), _path(3, "9")])
+    assert [
+        (row["line"], row["number"], row["total"], row.get("low"), row.get("high")) for row in rows
+    ] == [
+        ("before", 31, 7.0, None, None),
+        ("month", 1, 2.0, None, None),
+        ("month", 2, 5.0, None, None),
+        ("projected", 2, 5.0, 5.0, 5.0),
+        ("projected", 3, 9.0, 8.0, 11.0),
     ]
+
+
+def test_the_days_to_come_are_drawn_as_expected():
+    month = date(2026, 11, 1)
+    rows = charts.trend_rows(
+        [_day(2, "3")], month, date(2026, 11, 2), [_path(2, "1"), _path(3, "9")]
+    )
+    assert [(row["day"], row["kind"], row["value"]) for row in rows] == [
+        ("2026-11-02", "partial", 3.0),
+        ("2026-11-03", "expected", 2.0),
+    ]
+    assert rows[1]["value_text"] == "2.00 expected"
 
 
 def test_a_month_without_credits_is_drawn_in_operations():
     month = date(2026, 11, 1)
     days = [_day(6, "0", is_spike=True), _day(7, "0")]
-    trend = charts.trend_rows(days, month, None, charts.OPERATIONS)
+    trend = charts.trend_rows(days, month, None, (), charts.OPERATIONS)
     assert [(row["value"], row["value_text"], row["usual"], row["mark"]) for row in trend] == [
         (10.0, "10", None, ""),
         (10.0, "10", None, ""),
@@ -142,12 +169,12 @@ def test_a_month_without_credits_is_drawn_in_operations():
     drawn = charts.trend_chart(trend, month, theme.LIGHT, charts.OPERATIONS).to_dict()
     assert "Operations" in {tip["title"] for tip in drawn["layer"][0]["encoding"]["tooltip"]}
     assert "Credits" not in str(drawn["layer"])
-    pace = charts.pace_rows(days, month, 30, None, charts.OPERATIONS)
+    pace = charts.pace_rows(days, month, (), charts.OPERATIONS)
     assert [(row["total"], row["total_text"]) for row in pace] == [(10.0, "10"), (20.0, "20")]
 
 
 def test_a_complete_month_has_no_projection():
-    rows = charts.pace_rows([_day(1, "2")], date(2026, 11, 1), 30, None)
+    rows = charts.pace_rows([_day(1, "2")], date(2026, 11, 1))
     assert {row["line"] for row in rows} == {"month"}
 
 
@@ -157,7 +184,7 @@ def test_charts_are_valid_with_and_without_spikes():
     for days in ([_day(6, "27", is_spike=True), _day(7, "9")], [_day(7, "9")], [spike_before]):
         rows = charts.trend_rows(days, month, None)
         assert charts.trend_chart(rows, month, theme.LIGHT).to_dict()["layer"]
-        pace = charts.pace_rows(days, month, 30, Decimal(90))
+        pace = charts.pace_rows(days, month, [_path(20, "90")])
         assert charts.pace_chart(pace, theme.DARK).to_dict()["layer"]
 
 

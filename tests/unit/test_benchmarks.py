@@ -1,10 +1,12 @@
 """The harness of the benchmarks: fair turns, medians, and runs that fail loudly."""
 
+import random
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from benchmarks import usage
+from benchmarks import spikes, usage
 from benchmarks.load import BARE, compare, ensure_file, first_lines, load_bare, spec_of
 from benchmarks.measuring import Run, alternated, machine, paired_ratio, run_process, summary
 from warehouse.settings import Settings
@@ -99,3 +101,34 @@ def test_quantiles_are_nearest_ranks_in_milliseconds() -> None:
         "p95_ms": pytest.approx(19),
         "cpu_ms": pytest.approx(5.25),
     }
+
+
+def test_planted_days_and_calm_ones_are_told_apart() -> None:
+    values = [10.0 if day % 7 else 20.0 for day in range(400)]
+    made = spikes.plant("one", date(2026, 1, 5), values, random.Random(1))
+    assert made.planted and not made.planted.keys() & made.calm
+    assert len(made.planted) + len(made.calm) == 400 - spikes.WARM_UP
+    for place, times in made.planted.items():
+        assert made.values[place] == pytest.approx(values[place] * times)
+
+
+def test_a_rule_is_scored_by_what_it_finds_and_what_it_alarms() -> None:
+    place = spikes.WARM_UP
+    one = spikes.Series("one", date(2026, 1, 5), (), {place: 1.6, place + 1: 3.0}, frozenset({200}))
+    found = spikes.score("half", [one], lambda _: frozenset({place, 200, 201}))
+    assert (found.precision, found.recall, found.small_recall) == (0.5, 0.5, 1.0)
+    assert found.all_precision == pytest.approx(1 / 3)
+
+
+def test_better_means_a_higher_f1_at_no_lower_precision() -> None:
+    ours = spikes.Score("ours", 0.9, 0.9, 0.9, 0.5, 0.5, 0.5)
+    assert spikes.is_better([ours, spikes.Score("z", 0.9, 0.5, 0.6, 0.1, 0.8, 0.6)])
+    assert not spikes.is_better([ours, spikes.Score("z", 0.95, 0.5, 0.6, 0.1, 0.8, 0.6)])
+
+
+def test_the_plain_rules_find_a_day_that_stands_out() -> None:
+    values = [10.0 + day % 3 for day in range(200)]
+    values[150] = 60.0
+    one = spikes.Series("one", date(2026, 1, 5), tuple(values), {}, frozenset())
+    assert spikes.z_score(one) == frozenset({150})
+    assert 150 in spikes.robust_z(one)

@@ -54,6 +54,14 @@ def test_the_same_reference_grants_once() -> None:
     assert len(read("lots", "acme")) == 1
 
 
+def test_a_table_is_not_cut_where_it_is_piped() -> None:
+    run("grant", "acme", "123456789.123456789", "--reason", "a long reason " * 8)
+    printed = run("lots", "acme").stdout
+    assert "123,456,789.123456789" in printed
+    assert "promotional" in printed
+    assert ("a long reason " * 8).strip() in printed
+
+
 def test_a_back_dated_grant_says_what_it_means() -> None:
     made = run("grant", "acme", "1", "--reason", "r", "--effective", "2026-01-01")
     assert (made.exit_code, made.stdout) == (0, "")
@@ -116,6 +124,11 @@ def test_an_account_without_usage_has_what_it_was_granted() -> None:
     assert run("balance", "acme").stdout == "5 credits\n"
 
 
+def test_lots_are_listed_with_the_days_of_the_account() -> None:
+    read("grant", "acme", "5", "--reason", "r", "--expires", "2099-01-01")
+    assert "2099-01-01" in run("lots", "acme").stdout
+
+
 def test_nothing_bought_is_nothing_to_settle() -> None:
     assert read("purchases", "acme") == []
     assert read("settle") == {
@@ -146,6 +159,8 @@ def test_nothing_bought_is_nothing_to_settle() -> None:
         (("balance", "nobody"), "no account nobody"),
         (("ledger", "acme"), "no ledger yet"),
         (("ledger", "acme", "--from", "soon"), "is no day"),
+        (("ledger", "acme", "--from", "2026-11-02", "--to", "2026-11-01"), "must lie before --to"),
+        (("ledger", "acme", "--from", "2026-11-01", "--to", "2026-11-01"), "must lie before --to"),
     ],
 )
 def test_what_cannot_be_is_an_error_for_the_user(

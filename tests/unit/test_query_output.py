@@ -68,6 +68,9 @@ def test_a_question_is_one_statement_that_reads(query: str) -> None:
         ("explain analyze delete from usage", "only reads.*not with DELETE"),
         ("explain analyze copy usage to 'usage.csv'", "only reads.*not with COPY"),
         ("set memory_limit = '1TB'", "only reads.*not with SET"),
+        ("select * from sqlite_scan('operations.sqlite', 'account')", "the lakes alone"),
+        ("from \"SQLite_query\"('marts', 'delete from t returning 1')", "the lakes alone"),
+        ("explain from postgres_query('raw', 'select 1')", "the lakes alone"),
         ("selec 1", "syntax error"),
     ],
 )

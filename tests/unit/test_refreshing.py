@@ -1,5 +1,6 @@
 """What a refresh decides: arguments, variables, the meaning of dbt's results."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_dbt_reads_raw_at_the_pinned_snapshot_and_batch_under_its_parents_lock()
     assert dbt_environment(PLAN) == {
         "METERHOUSE_RAW_SNAPSHOT": "12",
         "METERHOUSE_LOCK_HELD": "marts",
+        "METERHOUSE_PARENT": str(os.getpid()),
         "METERHOUSE_RAW_LOAD_ID": "5",
         "METERHOUSE_FROM_DAY": "",
         "METERHOUSE_TO_DAY": "",

@@ -1,12 +1,14 @@
 """Source specs: what they accept, and how they say what is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ingest.specs import EVENT_FIELDS, find_spec, load_specs, read_spec
+from ingest.spec_files import load_specs, read_spec
+from ingest.specs import EVENT_FIELDS
 from warehouse.errors import MeterhouseError
-from warehouse.settings import Settings
+from warehouse.settings import ROOT, Settings
 
 SPEC = """
 source: shop
@@ -79,9 +81,9 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_source_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        MeterhouseError, match=r"did you mean meterhouse\?.*declared are .*exgentic"
+        MeterhouseError, match=r"'meterhous'; declared are .*exgentic.*; did you mean meterhouse\?$"
     ):
-        find_spec(load_specs(Settings(home=tmp_path)), "meterhous")
+        load_specs(Settings(home=tmp_path)).find("meterhous")
 
 
 def test_specs_of_the_users_folder_come_besides_the_built_in_ones(tmp_path: Path) -> None:
@@ -98,5 +100,64 @@ def test_a_folder_of_specs_that_is_not_there_is_an_error(tmp_path: Path) -> None
 
 
 def test_the_canonical_log_maps_every_field_to_its_own_name(tmp_path: Path) -> None:
-    fields = find_spec(load_specs(Settings(home=tmp_path)), "meterhouse").fields
+    fields = load_specs(Settings(home=tmp_path)).find("meterhouse").fields
     assert fields == {name: name for name in EVENT_FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("defaults: {status: okay}", "defaults.status: every row would be rejected as unknown_"),
+        ("defaults: {status: okay}", "'okay' is none of ok, error, cancelled; did you mean ok?"),
+        ("defaults: {credits: -1}", "defaults.credits: every row would be rejected as negative_"),
+        ("defaults: {credits: .nan}", "rejected as invalid_number"),
+        ("defaults: {input_tokens: 1.5}", "rejected as invalid_number: '1.5'"),
+        ("defaults: {tags: none}", "rejected as invalid_tags"),
+        ("defaults: {event_id: e}", "would make all rows one event"),
+    ],
+)
+def test_a_default_that_no_event_may_have_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert expected in error_of(tmp_path, SPEC + text)
+
+
+def test_a_constant_that_no_event_may_have_is_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, SPEC.replace("'llm'", "'ilm'"))
+    assert "fields.category: every row would be rejected as unknown_category" in error
+    assert "did you mean llm?" in error
+
+
+def test_the_example_of_the_readme_is_a_sound_spec(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(source: shop.*?)```", readme, re.DOTALL)
+    assert "tokens_in" in read_spec(spec_file(tmp_path, example)).needed_columns
+
+
+def test_sound_defaults_are_taken(tmp_path: Path) -> None:
+    text = "defaults: {status: error, credits: 0.5, input_tokens: 7, withdrawn: false, tags: '{}'}"
+    assert read_spec(spec_file(tmp_path, SPEC + text)).defaults["credits"] == 0.5
+
+
+def test_an_optional_column_that_nothing_reads_is_refused(tmp_path: Path) -> None:
+    error = error_of(tmp_path, SPEC + "optional: [happend_at]\n")
+    assert "no expression reads a column 'happend_at'; did you mean happened_at?" in error
+    spec = read_spec(spec_file(tmp_path, SPEC + "optional: [bot]\n"))
+    assert spec.needed_columns == ("id", "customer", "happened_at")
+
+
+def test_a_broken_spec_leaves_the_other_sources(tmp_path: Path) -> None:
+    spec_file(tmp_path, SPEC.replace("format:", "fromat:"))
+    (tmp_path / "torn.yaml").write_text("a: [b\n")
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    specs = load_specs(Settings(home=tmp_path, sources=tmp_path))
+    assert "meterhouse" in specs
+    assert [spec.source for spec in specs.broken] == ["gone", "shop", "torn"]
+    with pytest.raises(MeterhouseError, match="did you mean format?"):
+        specs.find("shop")
+
+
+def test_a_broken_spec_does_not_bring_the_one_back_that_it_replaces(tmp_path: Path) -> None:
+    spec_file(tmp_path, SPEC.replace("source: shop", "source: exgentic").replace("bot", "bot ||"))
+    with pytest.raises(MeterhouseError, match="fields.agent_id"):
+        load_specs(Settings(home=tmp_path, sources=tmp_path)).find("exgentic")

@@ -1,7 +1,10 @@
-{# Whose ledger a refresh redoes. int_credit_accounts_touched lists them; nothing else decides. #}
+{#
+    Whose ledger and projection a refresh redoes. A model lists them and nothing else decides:
+    int_credit_accounts_touched, or the one that a model names as meta.touched.
+#}
 
 {#
-    Whether the ledger of every account is redone: when every day is, and as long as a table that
+    Whether every account is redone: when every day is, and as long as a table that
     is kept by accounts does not exist yet.
 #}
 {% macro is_rebuilding_every_account() -%}
@@ -24,8 +27,8 @@
     skip the parts of a table, sorted by account, in which there are none of them. None when there
     are too many to list.
 #}
-{% macro listed_accounts() -%}
-    {%- set touched = ref('int_credit_accounts_touched') -%}
+{% macro listed_accounts(list='int_credit_accounts_touched') -%}
+    {%- set touched = ref(list) -%}
     {%- if not execute or load_relation(touched) is none -%}
         {{ return([]) }}
     {%- endif -%}
@@ -36,13 +39,13 @@
 {%- endmacro %}
 
 
-{# A predicate that keeps the accounts whose ledger this run redoes. #}
-{% macro is_touched_account(column) -%}
-    {%- set accounts = listed_accounts() -%}
+{# A predicate that keeps the accounts that this run redoes. #}
+{% macro is_touched_account(column, list='int_credit_accounts_touched') -%}
+    {%- set accounts = listed_accounts(list) -%}
     {%- if is_rebuilding_every_account() -%}
         1 = 1
     {%- else -%}
-        {{ is_one_of_accounts(column, accounts) }}
+        {{ is_one_of_accounts(column, accounts, list) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -59,9 +62,9 @@
 
 
 {# `column in ('…', …)`, false when the list is empty, a subquery when it is none. #}
-{% macro is_one_of_accounts(column, accounts) -%}
+{% macro is_one_of_accounts(column, accounts, list='int_credit_accounts_touched') -%}
     {%- if accounts is none -%}
-        {{ column }} in (select account_id from {{ ref('int_credit_accounts_touched') }})
+        {{ column }} in (select account_id from {{ ref(list) }})
     {%- elif accounts | length == 0 -%}
         1 = 0
     {%- else -%}

@@ -35,3 +35,32 @@
 {% macro duckdb__whole_quotient(numerator, denominator) -%}
     (cast({{ numerator }} as hugeint) // cast({{ denominator }} as hugeint))
 {%- endmacro %}
+
+
+{# The median of an expression over the rows of a window; `window` is what stands after `over`. #}
+{% macro median_over(expression, window) -%}
+    {{ return(adapter.dispatch('median_over', 'meterhouse')(expression, window)) }}
+{%- endmacro %}
+
+{% macro duckdb__median_over(expression, window) -%}
+    quantile_cont({{ expression }}, 0.5) over ({{ window }})
+{%- endmacro %}
+
+
+{# The median of a list of doubles; nulls are no values, and of nothing else it is null. #}
+{% macro median_of(values) -%}
+    {{ return(adapter.dispatch('median_of', 'meterhouse')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__median_of(values) -%}
+    list_median([{{ values | join(', ') }}])
+{%- endmacro %}
+
+
+{#
+    A sum of doubles that is the same in whatever order they come, to 12 decimals: doubles themselves
+    differ in their last digits, and with them what is rounded from them.
+#}
+{% macro steady_sum(amount) -%}
+    cast(sum(cast({{ amount }} as decimal(38, 12))) as double)
+{%- endmacro %}

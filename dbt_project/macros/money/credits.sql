@@ -65,3 +65,9 @@
         coalesce({{ term }}.first_usage_date, date '0001-01-01')
     )
 {%- endmacro %}
+
+
+{# Credits that were worked out on doubles, rounded to nine decimals. #}
+{% macro rounded_credits(amount) -%}
+    cast(round({{ amount }}, 9) as decimal(38, 9))
+{%- endmacro %}

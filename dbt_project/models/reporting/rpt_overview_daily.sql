@@ -15,6 +15,18 @@ dates as (
 
 ),
 
+anomalies as (
+
+    select * from {{ ref('fct_usage_anomaly') }}
+
+),
+
+incidents as (
+
+    select * from {{ ref('fct_incident') }}
+
+),
+
 spans as (
 
     select
@@ -57,86 +69,70 @@ days as (
 
 ),
 
-weeks_ahead as (
-
-    {% for weeks in range(1, (var('spike_weeks') | int) + 1) %}
-        select {{ weeks }} as weeks{{ ' union all' if not loop.last }}
-    {% endfor %}
-
-),
-
--- What the same weekday had in the weeks before.
-ranges as (
+weeks as (
 
     select
-        days.account_id,
-        {{ add_days('days.usage_date', '7 * weeks_ahead.weeks') }} as usage_date,
-        count(*) as points,
-        percentile_cont(0.25) within group (order by days.credits) as low_quartile,
-        percentile_cont(0.5) within group (order by days.credits) as median_credits,
-        percentile_cont(0.75) within group (order by days.credits) as high_quartile
-    from days
-    cross join weeks_ahead
+        account_id,
+        'account' as scope,
+        account_id as scope_id,
+        {{ week_of('usage_date') }} as week_start,
+        {{ spread_over_week('usage_date', 'credits') }}
+    from account_days
     group by
-        days.account_id,
-        {{ add_days('days.usage_date', '7 * weeks_ahead.weeks') }}
+        account_id,
+        {{ week_of('usage_date') }}
 
 ),
 
-levelled as (
+compared as (
 
-    select
-        days.*,
-        avg(days.credits) over (
-            partition by days.account_id
-            order by days.usage_date
-            rows between {{ 7 * (var('spike_weeks') | int) }} preceding and 1 preceding
-        ) as level_credits
-    from days
+    select * from {{ weeks_compared('weeks') }}
 
 ),
 
+-- The account's level is the day's own here.
 ranged as (
 
     select
-        levelled.account_id,
-        levelled.month,
-        levelled.usage_date,
-        levelled.credits,
-        levelled.events,
-        levelled.failed_events,
-        cast(ranges.median_credits as decimal(38, 9)) as median_credits,
-        cast(
-            greatest(
-                ranges.high_quartile
-                + {{ var('spike_fence') }} * (ranges.high_quartile - ranges.low_quartile),
-                {{ var('spike_min_ratio') }} * ranges.median_credits,
-                ranges.median_credits + {{ var('spike_min_share') }} * levelled.level_credits,
-                ranges.median_credits + {{ var('spike_min_credits') }}
-            ) as decimal(38, 9)
-        ) as high_credits
-    from levelled
-    left join ranges
-        on
-            levelled.account_id = ranges.account_id
-            and levelled.usage_date = ranges.usage_date
-            and ranges.points >= {{ var('spike_min_points') }}
+        compared.account_id,
+        compared.usage_date,
+        {{ expected_credits('compared') }} as expected_credits,
+        {{ high_credits('compared', '0') }} as high_credits
+    from compared
+    where weeks_before >= {{ var('spike_min_points') }}
 
 ),
 
 final as (
 
     select
-        account_id,
-        month,
-        usage_date,
-        credits,
-        events,
-        failed_events,
-        median_credits,
-        high_credits,
-        coalesce(credits > high_credits, false) as is_spike
-    from ranged
+        days.account_id,
+        days.month,
+        days.usage_date,
+        days.credits,
+        days.events,
+        days.failed_events,
+        cast(ranged.expected_credits as decimal(38, 9)) as expected_credits,
+        cast(ranged.high_credits as decimal(38, 9)) as high_credits,
+        coalesce(not anomalies.is_expected, false) as is_spike,
+        coalesce(anomalies.is_expected, false) as is_expected,
+        incidents.first_date as incident_date
+    from days
+    left join ranged
+        on
+            days.account_id = ranged.account_id
+            and days.usage_date = ranged.usage_date
+    left join anomalies
+        on
+            days.account_id = anomalies.account_id
+            and days.usage_date = anomalies.usage_date
+            and anomalies.scope = 'account'
+    left join incidents
+        on
+            days.account_id = incidents.account_id
+            and days.usage_date >= incidents.first_date
+            and days.usage_date <= incidents.last_date
+            and anomalies.usage_date is not null
 
 )
 

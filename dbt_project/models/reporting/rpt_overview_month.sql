@@ -21,6 +21,18 @@ freshness as (
 
 ),
 
+projections as (
+
+    select * from {{ ref('fct_projection') }}
+
+),
+
+run_outs as (
+
+    select * from {{ ref('fct_projection_run_out') }}
+
+),
+
 dates as (
 
     select * from {{ ref('dim_date') }}
@@ -174,13 +186,18 @@ months as (
         elapsed.days_in_month,
         elapsed.elapsed_days,
         elapsed.is_complete,
-        case
-            when elapsed.is_complete or elapsed.elapsed_days = 0
-                then cast(coalesce(account_months.credits, 0) as decimal(38, 9))
-            else {{ ratio(
-                'coalesce(account_months.credits, 0) * elapsed.days_in_month', 'elapsed.elapsed_days', 38, 9
-            ) }}
-        end as projected_credits
+        cast(coalesce(projections.projected_credits, account_months.credits, 0) as decimal(38, 9))
+            as projected_credits,
+        cast(projections.projected_low_credits as decimal(38, 9)) as projected_low_credits,
+        cast(projections.projected_high_credits as decimal(38, 9)) as projected_high_credits,
+        cast(projections.projected_cost_usd as decimal(38, 12)) as projected_cost_usd,
+        cast(projections.projected_low_cost_usd as decimal(38, 12)) as projected_low_cost_usd,
+        cast(projections.projected_high_cost_usd as decimal(38, 12)) as projected_high_cost_usd,
+        projections.history_days,
+        projections.is_thin,
+        run_outs.run_out_date,
+        run_outs.earliest_run_out_date,
+        run_outs.latest_run_out_date
     from elapsed
     left join account_months
         on
@@ -190,6 +207,13 @@ months as (
         on
             elapsed.account_id = previous_months.account_id
             and elapsed.previous_month = previous_months.month
+    left join projections
+        on
+            elapsed.account_id = projections.account_id
+            and projections.scope = 'account'
+            and elapsed.month = projections.month
+    left join run_outs
+        on projections.account_id = run_outs.account_id
     left join previous_to_date
         on
             elapsed.account_id = previous_to_date.account_id
