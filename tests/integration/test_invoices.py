@@ -96,8 +96,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         set_profile(store, account, {**RECIPIENT, "name": account.title()}, **at)
     set_profile(store, "acme", {"tax_treatment": "reverse_charge", "language": "de"}, **at)
     bought = {"kind": "purchased", "effective_at": datetime(2026, 9, 2, tzinfo=UTC), "reason": "x"}
-    grant(store, "cedar", "100", paid_minor=5000, currency="EUR", **bought)
-    grant(store, "blue", "500", paid_minor=2500, currency="USD", **bought)
+    grant(store, "cedar", "100", paid_minor=5000, currency="EUR", **bought, **at)
+    grant(store, "blue", "500", paid_minor=2500, currency="USD", **bought, **at)
     made.refresh(
         usage_event=[
             # A minute before midnight UTC is October in Berlin already.
