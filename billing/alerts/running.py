@@ -236,8 +236,8 @@ def _named(store: Store, found: Sequence[Judged]) -> list[Judged]:
     )
     told: dict[str, list[str]] = {}
     with store.reading() as connection:
-        for account_id, day in connection.execute(query):
-            told.setdefault(account_id, []).append(day)
+        for row in connection.execute(query):
+            told.setdefault(row.account_id, []).append(row.period_key)
 
     def named(each: Judged) -> Judged:
         if each.incident is None:
