@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from billing.alerts.running import run_alerts
 from billing.gateways import gateway_for
 from billing.purchases import has_paid_purchases, pending_purchases
 from billing.settling import settle_pending
 from billing.store import open_store
-from billing.usage_sums import LakeUsage, open_lake
+from billing.usage_sums import LakeUsage
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
-from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
+from orchestration.assets import RAW_POOL, TOLD, TOUCHED_ONLY, RefreshConfig
 from orchestration.dbt_project import DAYS
 from orchestration.refreshing import plan_refresh, touched_range
 from orchestration.watching import is_watched
@@ -30,6 +29,7 @@ WATCH_SECONDS = 30
 """How long files are left to `meterhouse watch` where it runs."""
 
 _RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
+_TOLD = dg.AssetSelection.assets(TOLD)
 
 load_job = dg.define_asset_job(
     "load",
@@ -38,8 +38,13 @@ load_job = dg.define_asset_job(
 )
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=(dg.AssetSelection.all() - _RAW) | dg.AssetSelection.all_asset_checks(),
+    selection=(dg.AssetSelection.all() - _RAW - _TOLD) | dg.AssetSelection.all_asset_checks(),
     description="Build the touched days, check them, publish them.",
+)
+alerts_job = dg.define_asset_job(
+    "alerts",
+    selection=_TOLD,
+    description="Judge budgets, balances and spikes; send what is to be told.",
 )
 
 
@@ -64,20 +69,6 @@ def settle_payments(context: dg.OpExecutionContext) -> None:
     context.log.info(str(settled))
     if settled.problems:
         raise MeterhouseError("not everything could be settled: " + "; ".join(settled.problems))
-
-
-@dg.op
-def judge_alerts(context: dg.OpExecutionContext) -> None:
-    """Judge every rule at the published snapshot and send what waits."""
-    settings = load_settings()
-    with open_store(settings) as store, open_lake(settings) as lake:
-        context.log.info(str(run_alerts(settings, store, lake)))
-
-
-@dg.job(name="alerts", description="Judge budgets, balances and spikes; send what is to be told.")
-def alerts_job() -> None:
-    """Tell who wants to be told, once."""
-    judge_alerts()
 
 
 @dg.job(name="settle", description="Ask the payment gateway for purchases left pending.")

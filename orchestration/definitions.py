@@ -8,6 +8,7 @@ from orchestration.assets import (
     expectation_checks,
     published_asset,
     raw_assets,
+    told_asset,
 )
 from orchestration.automation import (
     alerts_job,
@@ -35,7 +36,7 @@ def definitions() -> dg.Definitions:
     project = dbt_project()
     models = dbt_models(project)
     return dg.Definitions(
-        assets=[raw_assets(), models, build_asset(models), published_asset()],
+        assets=[raw_assets(), models, build_asset(models), published_asset(), told_asset()],
         asset_checks=[expectation_checks()],
         jobs=[alerts_job, load_job, refresh_job, settle_job, upkeep_job, close_month_job],
         schedules=[

@@ -4,6 +4,7 @@ import smtplib
 import ssl
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from datetime import UTC, datetime
 from email.header import Header
 from email.message import EmailMessage
@@ -12,31 +13,46 @@ from email.utils import format_datetime, formataddr
 from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from billing.alerts.outbox import Message, Refused
 from billing.gateways.signature import sign
 from warehouse.settings import Settings
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 10
 SIGNATURE_HEADER = "Meterhouse-Signature"
 
 
 class Sender:
-    """Sends messages of the outbox; keeps its connection to the mail server for the next one."""
+    """Sends messages of the outbox; keeps its connection to the mail server for the next one.
+
+    A server that cannot be reached is not asked again by the same sender: a round of a thousand
+    messages waits for it once.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Connects to nothing before the first message."""
         self._settings = settings
         self._smtp: smtplib.SMTP | None = None
+        self._unreached: dict[str, str] = {}
 
     def __call__(self, message: Message) -> None:
         """Send one. Raises Refused for never, OSError for not now."""
-        if message.channel == "webhook":
-            self._post(message)
-        elif self._settings.smtp_host:
-            self._mail(message)
-        else:
+        if message.channel == "mail" and not self._settings.smtp_host:
             self._write(message)
+            return
+        is_mail = message.channel == "mail"
+        server = "the mail server" if is_mail else urlsplit(message.recipient).netloc
+        if server in self._unreached:
+            raise OSError(self._unreached[server])
+        try:
+            if is_mail:
+                self._mail(message)
+            else:
+                self._post(message)
+        except _Unreached as error:
+            self._unreached[server] = str(error)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +69,7 @@ class Sender:
         mail = mail_of(message, self._settings)
         try:
             if self._smtp is None:
-                self._smtp = self._connect()
+                self._smtp = self._reach()
             self._smtp.send_message(
                 mail, from_addr=self._settings.mail_from, to_addrs=[message.recipient]
             )
@@ -67,9 +83,18 @@ class Sender:
         except smtplib.SMTPException as error:
             self._hang_up()
             raise OSError(f"mail server: {error}") from error
+        except TimeoutError as error:
+            self._hang_up()
+            raise _Unreached(f"mail server: {error}") from error
         except OSError:
             self._hang_up()
             raise
+
+    def _reach(self) -> smtplib.SMTP:
+        try:
+            return self._connect()
+        except OSError as error:  # SMTPException is one
+            raise _Unreached(f"mail server: {error}") from error
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -85,7 +110,7 @@ class Sender:
             if settings.smtp_security == "starttls":
                 smtp.starttls(context=context)
             if settings.smtp_user:
-                smtp.login(settings.smtp_user, settings.smtp_password)
+                _log_in(smtp, settings.smtp_user, settings.smtp_password)
         except BaseException:
             smtp.close()
             raise
@@ -123,6 +148,8 @@ class Sender:
         try:
             with opener.open(request, timeout=TIMEOUT_SECONDS):
                 pass
+        except TimeoutError as error:
+            raise _Unreached(f"the webhook cannot be reached: {error}") from error
         except HTTPException as error:
             raise OSError(f"the webhook does not speak HTTP: {error}") from error
         except ValueError as error:
@@ -132,6 +159,12 @@ class Sender:
                 if error.code in (400, 403, 404, 410, 413, 422):
                     raise Refused(f"the webhook answered {error.code}") from None
                 raise OSError(f"the webhook answered {error.code}") from None
+        except urllib.error.URLError as error:
+            raise _Unreached(f"the webhook cannot be reached: {error.reason}") from error
+
+
+class _Unreached(OSError):
+    """The server itself cannot be reached now, or takes nothing from us: whatever the message."""
 
 
 class _MailPolicy(EmailPolicy):
@@ -148,6 +181,18 @@ class _MailPolicy(EmailPolicy):
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing: the address was checked, where it leads was not."""
+
+
+def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:
+    """Log in, in UTF-8 (RFC 4616) where smtplib, which knows only ASCII, would fail."""
+    if (user + password).isascii():
+        smtp.login(user, password)
+        return
+    smtp.ehlo_or_helo_if_needed()
+    token = b64encode(f"\0{user}\0{password}".encode()).decode()
+    code, said = smtp.docmd("AUTH", f"PLAIN {token}")
+    if code not in (235, 503):
+        raise smtplib.SMTPAuthenticationError(code, said)
 
 
 def _raise(code: int, text: bytes | str) -> None:

@@ -1,6 +1,6 @@
 """From figures to readings: whether a rule fires. Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -13,6 +13,12 @@ from billing.incidents import PARTS, Incident
 
 LATE_DAYS = 3
 """Days for which a month that ended is still judged: late usage may bring it over its limit."""
+
+RUN_RATE_AFTER = timedelta(days=3)
+"""How much of a period must have passed before its run rate says anything."""
+
+JOIN_DAYS = 3
+"""Unusual days so near to each other are one incident: ``spike_join_days`` of dbt_project.yml."""
 
 STALE_AFTER = timedelta(hours=48)
 """Age of the published figures from which there are no data."""
@@ -36,16 +42,18 @@ def midnight(day: date, zone: str) -> datetime:
     return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)
 
 
-def run_rate(amount: Decimal, period: Period, moment: datetime, zone: str) -> Decimal:
+def run_rate(amount: Decimal, period: Period, moment: datetime, zone: str) -> Decimal | None:
     """What the whole period comes to if use goes on as until ``moment``: use ÷ time passed × all.
 
     Time is what clocks measure, so a day of 23 hours counts as 23. A period that is over, or
-    has not begun, is what it is.
+    has not begun, is what it is. None in its first days: an hour's use × 720 would alarm anybody.
     """
     start, end = midnight(period.first, zone), midnight(period.until, zone)
     if not start < moment < end:
         return amount
     passed, whole = moment - start, end - start
+    if passed < RUN_RATE_AFTER:
+        return None
     second = timedelta(microseconds=1)
     return (amount * (whole // second) / (passed // second)).quantize(Decimal("0.000000001"))
 
@@ -135,6 +143,17 @@ def spike_reading(rule: AlertRule, incident: Incident) -> Reading:
         is_standing=False,
         tells_end=False,
     )
+
+
+def same_incident(incident: Incident, told: Iterable[str]) -> str:
+    """The period that an incident has among those ``told`` of its account, else its first day.
+
+    Late usage may move the first day: it is the same incident as long as the day that it was told
+    under lies in it, or so near before it that both days would be one incident.
+    """
+    near = (incident.first_date - timedelta(days=JOIN_DAYS)).isoformat()
+    found = [day for day in told if near <= day <= incident.last_date.isoformat()]
+    return min(found, default=incident.first_date.isoformat())
 
 
 def _state(fires: bool | None) -> State:

@@ -1,7 +1,7 @@
 """A run of the alerts: judge every rule at the published snapshot, store changes, send messages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -67,6 +67,7 @@ def evaluate(
     publication = lake.publication()
     accounts = {account.account_id: account for account in list_accounts(store, now=at)}
     found = judge(lake, publication, accounts, list_budgets(store), all_rules(store), at)
+    found = _named(store, found)
     past = _pasts(store, found)
     changes = [
         (each, change)
@@ -221,6 +222,30 @@ def _recipients(own: tuple[str, ...], account: Account) -> tuple[str, ...]:
 
 def _key(reading: Reading) -> tuple[str, str]:
     return reading.rule_key, reading.period_key
+
+
+def _named(store: Store, found: Sequence[Judged]) -> list[Judged]:
+    """The same; incidents whose first day moved keep the period that they were told under."""
+    if not any(each.incident for each in found):
+        return list(found)
+    table = alert_transition
+    query = (
+        sa.select(table.c.account_id, table.c.period_key)
+        .where(table.c.rule_key.startswith("spike:"))
+        .distinct()
+    )
+    told: dict[str, list[str]] = {}
+    with store.reading() as connection:
+        for row in connection.execute(query):
+            told.setdefault(row.account_id, []).append(row.period_key)
+
+    def named(each: Judged) -> Judged:
+        if each.incident is None:
+            return each
+        key = judging.same_incident(each.incident, told.get(each.incident.account_id, ()))
+        return replace(each, reading=replace(each.reading, period_key=key))
+
+    return [named(each) for each in found]
 
 
 def _pasts(store: Store, found: Sequence[Judged]) -> dict[tuple[str, str], Past]:

@@ -106,6 +106,8 @@ def gather(
     if not weeks:
         return []
     agents, days = _usage(lake, publication, weeks)
+    if not agents:
+        return []
     projections = figures.projected(lake, publication)
     running = {
         account: (month, amount)

@@ -45,7 +45,7 @@ def test_a_budget_is_tried_saved_reached_and_told_by_mail(
     page.get_by_label("Limit", exact=True).fill("20")
     page.get_by_label("Alert at % of use", exact=True).fill("100")
     page.get_by_label("Alert at % of projected use", exact=True).fill("")
-    page.get_by_label("Tell (addresses)").first.fill("ann@customer.example")
+    page.get_by_label("Tell (addresses)", exact=True).first.fill("ann@customer.example")
     page.get_by_role("button", name="Save", exact=True).click()
     page.locator(".st-key-card-budgets").get_by_text("From the browser").wait_for()
     drop(home, account, "25", agent=AGENT)

@@ -1,15 +1,12 @@
-"""A year of use to judge alerts on, and a mail server on loopback.
-
-``python -m tests.integration.alerts_lab FOLDER`` replays the year in one process, to be killed.
-"""
+"""A year of use to judge alerts on, and a mail server on loopback."""
 
 import ssl
-import sys
 import threading
 import warnings
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from socket import socket
 
@@ -23,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from billing.accounts import declare_accounts
 from billing.alerts.delivery import Sender
-from billing.alerts.outbox import deliver
+from billing.alerts.outbox import Message, deliver
 from billing.alerts.running import evaluate
 from billing.budgets.budget import make_budget
 from billing.budgets.stored import add_budget, list_budgets
@@ -31,10 +28,10 @@ from billing.incidents import COLUMNS
 from billing.schema import budget as budget_table
 from billing.store import Store, open_store
 from warehouse.publication import Publication
-from warehouse.settings import Settings, load_settings
+from warehouse.settings import Settings
 
 ACCOUNTS, BUDGETS = 200, 5
-LEASE = timedelta(seconds=4)
+LEASE = timedelta(seconds=10)
 FIRST = date(2025, 1, 1)
 EVALUATIONS = [
     date(2025, month, 1) + timedelta(days=ahead) for month in range(1, 13) for ahead in (14, 27)
@@ -70,6 +67,7 @@ class ReplayLake:
 
     def __init__(self, accounts: int = ACCOUNTS) -> None:
         self.connection = duckdb.connect(":memory:", config={"threads": 1})
+        self.connection.execute("set enable_progress_bar = false")
         self.connection.execute(_USE, [accounts, BUDGETS])
         self.connection.execute("attach ':memory:' as marts")
         self.at(FIRST)
@@ -241,21 +239,32 @@ def make_certificate(folder: Path) -> Path:
     return file
 
 
-def replay(settings: Settings, folder: Path) -> None:
-    """Go through the evaluations from the one that was under way, sending after each."""
+def replay(settings: Settings, folder: Path, steps: Connection) -> None:
+    """Go through the evaluations from the one that was under way, sending after each.
+
+    Says each step into ``steps``: an evaluation that begins or ends, a mail before it is sent and
+    once it is accepted, so that a test can kill it there.
+    """
     lake, mark = ReplayLake(), folder / "reached"
-    start = int(mark.read_text() or 0) if mark.exists() else 0
-    with open_store(settings) as store, Sender(settings) as send:
+    try:
+        start = int(mark.read_text())
+    except FileNotFoundError:
+        start = 0
+    with open_store(settings) as store, Sender(settings) as sender:
+
+        def send(message: Message) -> None:
+            steps.send_bytes(b"s")
+            sender(message)
+            steps.send_bytes(b"a")
+
         for number in range(start, len(EVALUATIONS)):
             day = EVALUATIONS[number]
             lake.at(day)
+            steps.send_bytes(b"e")
             evaluate(settings, store, lake, datetime(day.year, day.month, day.day, 21, tzinfo=UTC))
+            steps.send_bytes(b"d")
             deliver(store, send, lease=LEASE)
             part = folder / f"reached.{threading.get_native_id()}"
             part.write_text(str(number + 1))
             part.replace(mark)
         deliver(store, send, lease=LEASE)
-
-
-if __name__ == "__main__":
-    replay(load_settings(), Path(sys.argv[1]))

@@ -6,6 +6,7 @@ import json
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from socket import create_server
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from billing.accounts import add_account, set_account
-from billing.alerts import outbox
+from billing.alerts import delivery, outbox
 from billing.alerts.delivery import SIGNATURE_HEADER, Sender
 from billing.alerts.rules import DEFAULTS, change_rule, rules_of
 from billing.alerts.running import evaluate, run_alerts, write_reports
@@ -28,6 +29,7 @@ from billing.budgets.stored import (
     remove_budget,
 )
 from billing.gateways.signature import verify
+from billing.incidents import COLUMNS
 from billing.schema import alert_transition
 from billing.store import open_store
 from billing.usage_sums import open_lake
@@ -71,6 +73,20 @@ def house(lake_home, tmp_path, request):
         for kind in DEFAULTS:
             change_rule(store, "acme", kind, {"is_on": False})
         yield settings, store, lake
+
+
+class ChangedLake:
+    """The same lake after later usage: rows of the queries that hold ``text`` are others."""
+
+    def __init__(self, lake, text, change):
+        self.lake, self.text, self.change = lake, text, change
+
+    def __getattr__(self, name):
+        return getattr(self.lake, name)
+
+    def rows(self, sql, parameters, *, publication=None):
+        found = self.lake.rows(sql, parameters, publication=publication)
+        return [self.change(row) for row in found] if self.text in sql else found
 
 
 def add(store, **changes):
@@ -197,19 +213,36 @@ def test_a_weekly_report_comes_once_and_can_be_switched_off(house) -> None:
     assert write_reports(settings, store, lake, NOW) == 0
 
 
+def test_late_usage_that_moves_a_spikes_first_day_tells_nothing_again(house) -> None:
+    settings, store, lake = house
+    change_rule(store, "acme", "spike", {"is_on": True})
+    run_alerts(settings, store, lake, NOW)
+
+    day = COLUMNS.index("first_date")
+
+    def a_day_earlier(row):
+        return (*row[:day], row[day] - timedelta(days=1), *row[day + 1 :])
+
+    later = ChangedLake(lake, "rpt_insights_incident", a_day_earlier)
+    assert evaluate(settings, store, later, NOW)[1:] == (0, 0)
+    assert len(mails(settings)) == 1
+
+
 def transport(settings, port, **changes):
     given = {"smtp_host": "localhost", "smtp_port": port, "smtp_security": "starttls"}
     return settings.model_copy(update=given | changes)
 
 
-@pytest.mark.parametrize("security", ["tls", "starttls"])
+@pytest.mark.parametrize(
+    ("security", "password"), [("tls", "secret"), ("starttls", "secret"), ("starttls", "pässwörd")]
+)
 def test_a_mail_goes_encrypted_and_logged_in_and_never_otherwise(
-    lake_home, tmp_path, monkeypatch, security
+    lake_home, tmp_path, monkeypatch, security, password
 ) -> None:
     inbox, certificate = Inbox(), make_certificate(tmp_path)
     message = outbox.Message("r", "acme", "mail", "a@b.example", "x", "y", message_id="<1@b>")
-    with encrypted_mail_server(inbox, certificate, security, ("ann", "secret")) as port:
-        given = {"smtp_security": security, "smtp_user": "ann", "smtp_password": "secret"}
+    with encrypted_mail_server(inbox, certificate, security, ("ann", password)) as port:
+        given = {"smtp_security": security, "smtp_user": "ann", "smtp_password": password}
         settings = transport(lake_home, port, **given)
         with Sender(settings) as send, pytest.raises(OSError, match="certificate verify failed"):
             send(message)
@@ -231,6 +264,25 @@ def test_a_server_without_encryption_gets_nothing_where_it_is_wanted(lake_home) 
         with pytest.raises(OSError, match="STARTTLS"):
             send(message)
     assert not inbox.mails
+
+
+def test_a_mail_server_that_answers_nothing_is_waited_for_once_in_a_round(
+    house, monkeypatch
+) -> None:
+    settings, store, lake = house
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 1)
+    add(store, recipients=[f"a{n}@b.example" for n in range(20)])
+    with create_server(("127.0.0.1", 0)) as silent:
+        mailed = transport(settings, silent.getsockname()[1], smtp_host="127.0.0.1")
+        evaluate(mailed, store, lake, NOW)
+        with Sender(mailed) as send:
+            done = outbox.deliver(store, send, lambda: NOW)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert (done.sent, done.failed) == (0, 20)
+    assert all("mail server: " in row.detail for row in outbox.history(store, "acme"))
 
 
 def test_a_webhook_waits_for_its_secret(house) -> None:
@@ -309,6 +361,26 @@ def test_stale_figures_are_no_data_and_no_recovery(house) -> None:
     for at in (NOW, NOW + timedelta(days=5), NOW):
         evaluate(settings, store, lake, at)
     assert states(store) == [("firing", True), ("no_data", False), ("firing", False)]
+
+
+def test_a_correction_that_brings_use_back_under_the_threshold_is_told_once(house) -> None:
+    settings, store, lake = house
+    add(store, tells_end=True)
+
+    def one_credit_at_most(row):
+        number, credits, *rest = row
+        return (number, credits and min(credits, Decimal(1)), *rest)
+
+    lower = ChangedLake(lake, "with ask as", one_credit_at_most)
+    for seen in (lake, lower, lake, lower, lake):
+        evaluate(settings, store, seen, NOW)
+    assert states(store) == [
+        ("firing", True),
+        ("ok", True),
+        ("firing", False),
+        ("ok", False),
+        ("firing", False),
+    ]
 
 
 def test_an_account_without_usage_has_no_data(house) -> None:

@@ -31,7 +31,7 @@ def test_every_raw_table_model_and_step_of_publishing_is_an_asset(
     keys = {key.to_user_string() for key in repository.assets_defs_by_key}
     assert {f"raw/{table}" for table in TABLES} <= keys
     assert {"fct_usage", "fct_usage_daily", "dim_account", "rpt_overview_month"} <= keys
-    assert {"build", "published"} <= keys
+    assert {"build", "published", "told"} <= keys
 
 
 def test_models_have_daily_partitions_that_a_backfill_does_in_one_run(

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ from billing.alerts.outbox import wait_after
 from billing.alerts.rules import AlertRule
 from billing.alerts.simulation import simulate
 from billing.budgets.budget import make_budget, month_period, period_of
+from billing.incidents import Incident
 from warehouse.errors import MeterhouseError
+from warehouse.settings import ROOT
 from warehouse.usage.selection import Selection
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -93,10 +96,19 @@ def test_a_month_begins_and_ends_at_the_accounts_midnights(zone, month) -> None:
 )
 def test_a_run_rate_counts_the_hours_that_a_clock_change_adds_or_takes(zone, month, hours) -> None:
     period = month_period(date(2026, month, 1))
-    moment = judging.midnight(period.first, zone) + timedelta(hours=24)
-    assert judging.run_rate(Decimal(24), period, moment, zone) == hours
+    moment = judging.midnight(period.first, zone) + timedelta(hours=72)
+    assert judging.run_rate(Decimal(72), period, moment, zone) == hours
     over = judging.midnight(period.until, zone)
-    assert judging.run_rate(Decimal(24), period, over, zone) == 24
+    assert judging.run_rate(Decimal(72), period, over, zone) == 72
+
+
+def test_the_first_days_of_a_month_have_no_run_rate_and_alert_nobody() -> None:
+    period = month_period(date(2026, 11, 1))
+    early = judging.midnight(period.first, "UTC") + timedelta(hours=71)
+    projected = judging.run_rate(Decimal(99), period, early, "UTC")
+    assert projected is None
+    found = judging.budget_readings(budget(), period, Used(Decimal(1), 0), projected)
+    assert [each.rule_key.split(":")[3] for each in found] == ["actual"] * 3
 
 
 def test_a_threshold_fires_when_it_is_reached_exactly_and_without_use_there_are_no_data() -> None:
@@ -118,6 +130,32 @@ def test_a_month_that_ended_is_judged_for_three_more_days() -> None:
         "2026-12-01",
     ]
     assert [p.key for p in judging.periods(budget(), date(2026, 12, 4))] == ["2026-12-01"]
+
+
+@pytest.mark.parametrize(
+    ("told", "key"),
+    [
+        ([], "2026-11-15"),
+        (["2026-11-17"], "2026-11-17"),
+        (["2026-11-12"], "2026-11-12"),
+        (["2026-11-11", "2026-11-19"], "2026-11-15"),
+        (["2026-11-18", "2026-11-16"], "2026-11-16"),
+    ],
+)
+def test_an_incident_whose_first_day_moved_is_the_one_that_was_told(told, key) -> None:
+    moved = Incident(
+        "acme",
+        date(2026, 11, 15),
+        date(2026, 11, 18),
+        *(4, False, None, "volume", "account", ""),
+        *[Decimal(1)] * 10,
+    )
+    assert judging.same_incident(moved, told) == key
+
+
+def test_incidents_are_joined_as_the_marts_join_them() -> None:
+    project = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    assert project["vars"]["spike_join_days"] == judging.JOIN_DAYS
 
 
 def test_balances_are_judged_of_who_has_credits_only() -> None:
@@ -176,10 +214,10 @@ def test_the_simulator_tells_when_and_how_long_before_the_limit() -> None:
     made = budget(actual_percents=[50, 100], projected_percents=[100])
     found = simulate(made, used, date(2026, 10, 1), date(2026, 12, 1), "Europe/Berlin")
     assert [(a.day.isoformat(), a.title.partition(": ")[2], a.days_before) for a in found] == [
-        ("2026-10-01", "projected use at 100 % of the limit", 19),
+        ("2026-10-04", "projected use at 100 % of the limit", 16),
         ("2026-10-10", "actual use at 50 % of the limit", 10),
         ("2026-10-20", "actual use at 100 % of the limit", 0),
-        ("2026-11-01", "projected use at 100 % of the limit", 19),
+        ("2026-11-04", "projected use at 100 % of the limit", 16),
         ("2026-11-10", "actual use at 50 % of the limit", 10),
         ("2026-11-20", "actual use at 100 % of the limit", 0),
     ]
