@@ -146,7 +146,7 @@ def test_an_empty_file_has_nothing_to_read(tmp_path: Path) -> None:
     assert content(ready) == b""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     lines=st.lists(
         st.sampled_from([b"{}", b"", b"  ", b"\t\r", b'{"a": "b c"}', b" {}", b"x" * 99])
