@@ -18,7 +18,7 @@ from tests.app.reporting_lake import make_lake
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +68,10 @@ def running(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         if process.stdout:
             process.stdout.close()
 
@@ -100,7 +101,7 @@ def _wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
             output = process.stdout.read() if process.stdout else ""
             raise AssertionError(f"the app ended at its start:\n{output}")
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
                 if answer.read() == b"ok":
                     return
         except (urllib.error.URLError, OSError):

@@ -163,6 +163,7 @@ def test_a_link_opens_in_a_window_of_its_own(server, visit):
 def test_a_bar_of_the_chart_leads_to_its_day(server, visit):
     seen = visit().open(f"{server}/usage?account=acme&range=7d")
     bars = seen.page.locator('[data-testid="stVegaLiteChart"] .mark-rect path')
+    bars.nth(6).wait_for()
     assert bars.count() == 7
     bars.nth(3).click()
     seen.page.wait_for_url("**from=2026-11-20&to=2026-11-21*")

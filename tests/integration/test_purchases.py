@@ -448,6 +448,7 @@ def test_1000_fulfilments_of_50_purchases_killed_and_resumed_grant_each_once(
 
     for part in range(4):
         (tmp_path / f"{part}.todo").write_text(json.dumps(jobs[part::4]))
+
     def done(part: int) -> int:
         file = tmp_path / f"{part}.done"
         return len(file.read_bytes().split()) if file.exists() else 0

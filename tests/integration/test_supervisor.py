@@ -101,7 +101,9 @@ def test_a_parent_that_is_killed_takes_children_and_grandchildren_with_it(tmp_pa
 def test_a_process_whose_parent_is_gone_ends_at_once(tmp_path: Path) -> None:
     code = "from warehouse.parents import end_with_parent; import time; end_with_parent(); "
     started = subprocess.Popen(
-        [sys.executable, "-c", code + "time.sleep(600)"], cwd=ROOT, env=os.environ | {PARENT_ID: "1"}
+        [sys.executable, "-c", code + "time.sleep(600)"],
+        cwd=ROOT,
+        env=os.environ | {PARENT_ID: "1"},
     )
     assert started.wait(PATIENCE) == 1
     mine = subprocess.Popen(
