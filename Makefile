@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SQL_FILES := dbt_project
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lock soak bench system clean
+.PHONY: help up test check format lock soak test-crash bench system clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 up: $(VENV)/runtime ## Fill a first lake, build it, start the app (8501) and Dagster (3000)
 	@exec $(BIN)/meterhouse up
@@ -35,12 +35,16 @@ soak: $(VENV)/development ## Load, refresh and read at once for two minutes
 	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py \
 		tests/e2e/test_live_balance.py
 
+test-crash: $(VENV)/development ## Kill the sender of alerts 200 times while it replays a year
+	METERHOUSE_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_alerts_crash.py
+
 bench: $(VENV)/development ## Measure against the bare engine and what one would pick instead
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.usage
 	$(BIN)/python -m benchmarks.credits
 	$(BIN)/python -m benchmarks.projection
 	$(BIN)/python -m benchmarks.spikes
+	$(BIN)/python -m benchmarks.budgets
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

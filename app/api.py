@@ -6,6 +6,7 @@ It is open to who has the token of ``METERHOUSE_API_TOKEN``; decimals are texts 
 import hashlib
 import hmac
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from app.context import open_gate
 from app.gate import UnknownAccount
 from app.queries.credits import soon
+from billing.budgets.limits import Limit
 from billing.position import CreditPosition
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
@@ -52,10 +54,11 @@ async def balance(request: Request) -> Response:
     def answer() -> Response:
         gate = open_gate()
         try:
-            found = gate.enter(account_id).position(datetime.now(UTC))
+            reader, now = gate.enter(account_id), datetime.now(UTC)
+            found, limits = reader.position(now), reader.limits(now)
         except UnknownAccount:
             return problem(404, "unknown_account", "There is no such account.")
-        return JSONResponse(content(found, gate.publication, days), headers=_HEADERS)
+        return JSONResponse(content(found, gate.publication, days, limits), headers=_HEADERS)
 
     try:
         return await run_in_threadpool(answer)
@@ -95,8 +98,13 @@ def days_of(text: str | None) -> int | None:
     return int(text) if int(text) <= LONGEST_DAYS else None
 
 
-def content(found: CreditPosition, publication: Publication | None, days: int) -> dict[str, Any]:
-    """A position as it is answered."""
+def content(
+    found: CreditPosition,
+    publication: Publication | None,
+    days: int,
+    limits: Sequence[Limit] = (),
+) -> dict[str, Any]:
+    """A position and its limits as they are answered."""
     return {
         "account_id": found.account_id,
         "as_of": _time(found.at),
@@ -118,6 +126,21 @@ def content(found: CreditPosition, publication: Publication | None, days: int) -
                 "expires_at": _time(lot.expires_at),
             }
             for lot in soon(found.lots, found.at, days)
+        ],
+        "limits": [
+            {
+                "budget_id": each.budget.budget_id,
+                "name": each.budget.name,
+                "scope": each.budget.scope,
+                "part": each.budget.part,
+                "from": each.period.first.isoformat(),
+                "to": each.period.until.isoformat(),
+                "allowed": each.is_allowed,
+                "limit": _decimal(each.budget.limit_amount),
+                "used": _decimal(each.used),
+                "pending": _decimal(each.pending),
+            }
+            for each in limits
         ],
         "published": publication
         and {

@@ -123,12 +123,22 @@ def _expected(day: PathDay) -> dict[str, Any]:
     }
 
 
+def fits(limit: Decimal | float | None, highest: float) -> bool:
+    """Whether a limit can be drawn without pressing what is below it flat."""
+    return limit is not None and float(limit) <= 2 * highest
+
+
 def trend_chart(
-    rows: Sequence[dict[str, Any]], month: date, colours: Palette, measure: Measure = CREDITS
+    rows: Sequence[dict[str, Any]],
+    month: date,
+    colours: Palette,
+    measure: Measure = CREDITS,
+    budget: Decimal | None = None,
 ) -> alt.LayerChart:
     """A measure a day as bars, what is usual as a calm line, the part above it marked on spikes.
 
-    A click on a bar selects its ``day`` as :data:`CLICKED`.
+    ``budget`` is what a budget of the month comes to a day, drawn over the month's days where it
+    :func:`fits`. A click on a bar selects its ``day`` as :data:`CLICKED`.
     """
     source = alt.InlineData(values=list(rows))
     order = [day.isoformat() for day in trend_axis(month)]
@@ -207,6 +217,13 @@ def trend_chart(
     layers.append(usual)
     if any(row["mark"] for row in rows):
         layers.extend(marks)
+    if budget is not None and fits(budget, max((row["value"] for row in rows), default=0)):
+        days = [{"day": day, "budget": float(budget)} for day in order if day >= month.isoformat()]
+        layers.append(
+            alt.Chart(alt.InlineData(values=days))
+            .mark_line(color=colours.text, strokeDash=[6, 4], strokeWidth=1.5)
+            .encode(x=x, y=alt.Y("budget:Q", axis=axis))
+        )
     return calm(layers, height=250)
 
 
@@ -342,9 +359,15 @@ def pace_rows(
 
 
 def pace_chart(
-    rows: Sequence[dict[str, Any]], colours: Palette, measure: Measure = CREDITS
+    rows: Sequence[dict[str, Any]],
+    colours: Palette,
+    measure: Measure = CREDITS,
+    budget: Decimal | None = None,
 ) -> alt.LayerChart:
-    """The month's usage growing day by day, beside the month before and to the projection."""
+    """The month's usage growing day by day, beside the month before and to the projection.
+
+    ``budget`` is the month's limit, drawn where it :func:`fits`.
+    """
     last = max([28, *(row["number"] for row in rows)])
     source = alt.InlineData(values=list(rows))
     x = alt.X(
@@ -386,6 +409,12 @@ def pace_chart(
     }
     lines = {row["line"] for row in rows}
     layers = [layer for line in drawn if line in lines for layer in drawn[line]]
+    if budget is not None and fits(budget, max((row["total"] for row in rows), default=0)):
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{"budget": float(budget)}]))
+            .mark_rule(color=colours.text, strokeDash=[6, 4], strokeWidth=1.5)
+            .encode(y=alt.Y("budget:Q", axis=amount_axis(colours, tick_count=3)))
+        )
     return calm([*layers, base.mark_point(size=120, opacity=0).encode(tooltip=tooltip)], 150)
 
 

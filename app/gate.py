@@ -9,14 +9,22 @@ published snapshot; what is read at the head says so in its question. Values are
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from app.lake import LakeReader, State
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
+from billing.alerts.judging import midnight
+from billing.alerts.running import Measure, measure
+from billing.alerts.simulation import SimulatedAlert, past_months, simulate, use_by_day
+from billing.budgets.budget import Budget
+from billing.budgets.limits import Limit, limits_of
+from billing.budgets.stored import list_budgets, smallest_limit
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
+from billing.validation import next_month
 from warehouse.errors import MeterhouseError
 from warehouse.locks import Lake
 from warehouse.publication import Publication
@@ -133,6 +141,41 @@ class AccountReader:
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
 
+    def measures(self, now: datetime) -> list[Measure]:
+        """Its budgets with what they used in their open periods, settled."""
+
+        def ask(store: Store, account: str) -> list[Measure]:
+            known = {account: get_account(store, account, now=now)}
+            budgets = list_budgets(store, account)
+            return measure(self._gate.lake(), self._gate.publication, known, budgets, now)
+
+        return self.ask_store(ask)
+
+    def monthly_limit(self, month: date) -> Decimal | None:
+        """The smallest monthly budget of credits of the whole account at the end of a month.
+
+        None where there is none, or no store to ask.
+        """
+        if not self._gate.has_store():
+            return None
+        end = midnight(next_month(month), self.account.time_zone)
+        return self.ask_store(lambda store, account: smallest_limit(store, account, end))
+
+    def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
+        """The alerts that ``budget`` would have sent over past months."""
+        if budget.account_id != self.account.account_id:
+            raise ValueError("the budget is of another account")
+        if self._gate.publication is None:
+            return []
+        used = use_by_day(self._gate.lake(), self._gate.publication, budget)
+        first, until = past_months(months, self.account.time_zone, now)
+        return simulate(budget, used, first, until, self.account.time_zone)
+
+    def limits(self, now: datetime) -> list[Limit]:
+        """Its enforced budgets at ``now``, over settled and pending usage."""
+        lake = self._gate.lake()
+        return self.ask_store(lambda store, account: limits_of(lake, store, account, now))
+
 
 @dataclass(frozen=True)
 class LakeAt:
@@ -183,6 +226,10 @@ class Gate:
         if self._store is None:
             raise MeterhouseError("there is no operational store here yet")
         return self._store()
+
+    def has_store(self) -> bool:
+        """Whether there is an operational store."""
+        return self._store is not None
 
     @property
     def settings(self) -> Settings:

@@ -54,6 +54,12 @@ def main() -> None:
                     icon=":material/insights:",
                     url_path="insights",
                 ),
+                st.Page(
+                    "views/budgets.py",
+                    title="Budgets",
+                    icon=":material/savings:",
+                    url_path="budgets",
+                ),
             ],
             "Admin": [
                 st.Page(

@@ -86,6 +86,23 @@ def read_usage(
     return LiveUsage(borders, settled, pending, daily, events, unrated)
 
 
+def read_pending(
+    lake: Lake,
+    publication: Publication | None,
+    account_id: str,
+    first: datetime,
+    until: datetime,
+    part: tuple[str, str] | None = None,
+) -> Decimal:
+    """What pending usage adds from ``first`` to before ``until`` (aware); below zero where it
+    takes away. ``part`` is a column (agent_id, model or category) and its value; all without.
+    """
+    sums = [Decimal(0)] * 2
+    borders = [_naive(first), _naive(until)]
+    _add_pending(lake, publication, account_id, borders, sums, part)
+    return sums[1]
+
+
 def _add_settled(
     lake: Lake,
     publication: Publication,
@@ -177,6 +194,7 @@ def _add_pending(
     account_id: str,
     borders: Sequence[datetime],
     sums: list[Decimal],
+    part: tuple[str, str] | None = None,
 ) -> tuple[int, int]:
     """Add what pending usage changes to the sums; returns its events, and those not rated yet."""
     if not publication and not lake.has_table("raw.main.usage_supersession"):
@@ -185,8 +203,14 @@ def _add_pending(
     has_cards = publication is not None or lake.has_table(_CARDS)
 
     def ask(replaced: int, with_cards: bool) -> Rows:
-        sql = _pending_sql(above, without_replaced=replaced > 0, with_cards=with_cards)
-        return lake.rows(sql, {"account_id": account_id, "borders": list(borders)})
+        sql = _pending_sql(
+            above,
+            without_replaced=replaced > 0,
+            with_cards=with_cards,
+            column=part[0] if part else None,
+        )
+        named = {"part": part[1]} if part else {}
+        return lake.rows(sql, {"account_id": account_id, "borders": list(borders), **named})
 
     replaced = _replaced(lake, above)
     while True:
@@ -202,7 +226,7 @@ def _add_pending(
         events += count
         unrated += missing
     if publication and replaced:
-        events += _take_replaced(lake, publication, account_id, borders, sums)
+        events += _take_replaced(lake, publication, account_id, borders, sums, part)
     return events, unrated
 
 
@@ -214,7 +238,9 @@ def _replaced(lake: Lake, above: int) -> int:
     return int(count)
 
 
-def _pending_sql(above: int, *, without_replaced: bool, with_cards: bool) -> str:
+def _pending_sql(
+    above: int, *, without_replaced: bool, with_cards: bool, column: str | None = None
+) -> str:
     """Stretch, credits, events and unrated events of raw rows ``above`` a batch.
 
     Cards are asked only where the log lacks credits, and replaced revisions only where there are
@@ -228,6 +254,7 @@ def _pending_sql(above: int, *, without_replaced: bool, with_cards: bool) -> str
         with event as (
             select * from raw.main.usage_event
             where load_id > {above} and account_id = $account_id and not is_withdrawn
+                {f"and {column} = $part" if column else ""}
         ),
         rated as (
             select event.occurred_at, {_CREDITS if with_cards else _UNRATED} as credits
@@ -245,6 +272,7 @@ def _take_replaced(
     account_id: str,
     borders: Sequence[datetime],
     sums: list[Decimal],
+    part: tuple[str, str] | None = None,
 ) -> int:
     """Take settled events that pending rows replace or withdraw off the sums; returns how many."""
     replaced = lake.rows(
@@ -258,8 +286,10 @@ def _take_replaced(
         "select occurred_at, coalesce(credits, 0) from marts.main.rpt_usage_event as event"
         " semi join (select unnest($sources) as source, unnest($names) as event_id,"
         " unnest($revisions) as revision) as replaced using (source, event_id, revision)"
-        f" where account_id = $account_id and usage_date_utc in ({listed})",
+        f" where account_id = $account_id and usage_date_utc in ({listed})"
+        + (f" and {part[0]} = $part" if part else ""),
         {
+            **({"part": part[1]} if part else {}),
             "account_id": account_id,
             "sources": sources,
             "names": names,

@@ -306,3 +306,115 @@ advice_decision = sa.Table(
 
 A row holds what was advised and what it is measured by, because advice is made anew every day.
 """
+
+budget = sa.Table(
+    "budget",
+    metadata,
+    sa.Column("budget_row_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("budget_id", sa.BigInteger, nullable=False),
+    sa.Column("definition", sa.Integer, nullable=False),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("part", sa.String(200)),
+    sa.Column("unit", sa.String(16), nullable=False),
+    sa.Column("limit_amount", ExactDecimal, nullable=False),
+    sa.Column("rolling_days", sa.Integer),
+    sa.Column("actual_percents", sa.JSON, nullable=False),
+    sa.Column("projected_percents", sa.JSON, nullable=False),
+    sa.Column("recipients", sa.JSON, nullable=False),
+    sa.Column("webhook_url", sa.String(2000)),
+    sa.Column("tells_end", sa.Boolean, nullable=False),
+    sa.Column("is_enforced", sa.Boolean, nullable=False),
+    sa.Column("is_removed", sa.Boolean, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""Budgets as they were recorded; of one ``budget_id`` the newest row counts.
+
+``definition`` grows when what is measured changes: a new limit has alerts of its own.
+"""
+
+alert_rule = sa.Table(
+    "alert_rule",
+    metadata,
+    sa.Column("alert_rule_row_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("threshold", ExactDecimal, nullable=False),
+    sa.Column("recipients", sa.JSON, nullable=False),
+    sa.Column("webhook_url", sa.String(2000)),
+    sa.Column("tells_end", sa.Boolean, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+"""What an account changed of the alerts that every account has; the newest row of a kind counts."""
+
+alert_transition = sa.Table(
+    "alert_transition",
+    metadata,
+    sa.Column("transition_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("reference", sa.String(400), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("rule_key", sa.String(300), nullable=False),
+    sa.Column("period_key", sa.String(32), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("is_told", sa.Boolean, nullable=False),
+    sa.Column("title", sa.String(500), nullable=False),
+    sa.Column("amount", sa.String(40)),
+    sa.Column("limit_amount", sa.String(40)),
+    sa.Column("occurred_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Index(None, "account_id"),
+    sa.Index(None, "period_key"),
+    sqlite_autoincrement=True,
+)
+"""Changes of state (ok | firing | no_data) of a rule in a period, numbered from 1.
+
+``reference`` names rule, period and number, so that of two evaluations at once one is stored.
+"""
+
+outbox_message = sa.Table(
+    "outbox_message",
+    metadata,
+    sa.Column("outbox_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("reference", sa.String(800), nullable=False, unique=True),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("transition_id", _Id, sa.ForeignKey("alert_transition.transition_id")),
+    sa.Column("channel", sa.String(16), nullable=False),
+    sa.Column("recipient", sa.String(2000), nullable=False),
+    sa.Column("message_id", sa.String(200), nullable=False),
+    sa.Column("subject", sa.String(500), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("html", sa.Text),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Index(None, "account_id"),
+    sa.Index(None, "transition_id"),
+    sqlite_autoincrement=True,
+)
+"""Messages to be sent by mail or webhook, one a recipient, as they were written."""
+
+outbox_event = sa.Table(
+    "outbox_event",
+    metadata,
+    sa.Column("outbox_event_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("outbox_id", _Id, sa.ForeignKey("outbox_message.outbox_id"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("until", UtcDateTime),
+    sa.Column("detail", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("outbox_id", "number"),
+    sqlite_autoincrement=True,
+)
+"""What became of a message: claimed | sent | failed | given_up, the newest counts.
+
+``until`` ends the lease of a claim, and the wait after a failure.
+"""

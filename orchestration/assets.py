@@ -10,6 +10,9 @@ import dagster as dg
 from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
+from billing.alerts.running import run_alerts
+from billing.store import open_store
+from billing.usage_sums import open_lake
 from expectations.catalogue import CHECKS
 from expectations.runner import PreparedRunner
 from ingest.load import LoadReport
@@ -48,6 +51,9 @@ BUILD = dg.AssetKey("build")
 
 PUBLISHED = dg.AssetKey("published")
 """The pointer to the newest build that passed its audit."""
+
+TOLD = dg.AssetKey("told")
+"""What was told of budgets, balances and spikes at the published snapshot."""
 
 
 class LoadConfig(dg.Config):
@@ -239,3 +245,26 @@ def published_asset() -> dg.AssetsDefinition:
         )
 
     return published
+
+
+def told_asset() -> dg.AssetsDefinition:
+    """Alerts and weekly reports: judged at the published snapshot, stored, and sent."""
+
+    @dg.asset(key=TOLD, deps=[PUBLISHED], group_name="told")
+    def told() -> dg.MaterializeResult[Any]:
+        settings = load_settings()
+        with open_store(settings) as store, open_lake(settings) as lake:
+            run = run_alerts(settings, store, lake)
+        sent = run.delivered
+        return dg.MaterializeResult(
+            metadata={
+                "judged": run.judged,
+                "changes": run.changes,
+                "written": run.written,
+                "sent": sent.sent,
+                "failed": sent.failed,
+                "given_up": sent.given_up,
+            }
+        )
+
+    return told

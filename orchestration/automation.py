@@ -13,7 +13,7 @@ from billing.store import open_store
 from billing.usage_sums import LakeUsage
 from ingest.landing import WaitingFile, waiting_files
 from ingest.tables import TABLES
-from orchestration.assets import RAW_POOL, TOUCHED_ONLY, RefreshConfig
+from orchestration.assets import RAW_POOL, TOLD, TOUCHED_ONLY, RefreshConfig
 from orchestration.dbt_project import DAYS
 from orchestration.refreshing import plan_refresh, touched_range
 from orchestration.watching import is_watched
@@ -29,6 +29,7 @@ WATCH_SECONDS = 30
 """How long files are left to `meterhouse watch` where it runs."""
 
 _RAW = dg.AssetSelection.assets(*(["raw", table] for table in TABLES))
+_TOLD = dg.AssetSelection.assets(TOLD)
 
 load_job = dg.define_asset_job(
     "load",
@@ -37,8 +38,13 @@ load_job = dg.define_asset_job(
 )
 refresh_job = dg.define_asset_job(
     "refresh",
-    selection=(dg.AssetSelection.all() - _RAW) | dg.AssetSelection.all_asset_checks(),
+    selection=(dg.AssetSelection.all() - _RAW - _TOLD) | dg.AssetSelection.all_asset_checks(),
     description="Build the touched days, check them, publish them.",
+)
+alerts_job = dg.define_asset_job(
+    "alerts",
+    selection=_TOLD,
+    description="Judge budgets, balances and spikes; send what is to be told.",
 )
 
 
@@ -195,6 +201,29 @@ def settle_purchases(
         yield dg.RunRequest()
     else:
         yield dg.SkipReason("no purchase is pending")
+
+
+@dg.sensor(
+    job=alerts_job,
+    minimum_interval_seconds=REFRESH_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def alerts_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Judge the alerts after every publication."""
+    publication = read_pointer(load_settings())
+    if publication is None:
+        yield dg.SkipReason("nothing is published yet")
+    else:
+        yield dg.RunRequest(run_key=f"alerts {publication.marts_snapshot}")
+
+
+alerts_schedule = dg.ScheduleDefinition(
+    name="alerts_schedule",
+    job=alerts_job,
+    cron_schedule="*/10 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+"""What waits in the outbox is tried again, and figures that grow stale are noticed."""
 
 
 nightly_upkeep = dg.ScheduleDefinition(

@@ -7,6 +7,7 @@ import click
 from orchestration.commands.accounts import accounts
 from orchestration.commands.advice import advice
 from orchestration.commands.backtest import backtest
+from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
 from orchestration.commands.export import export
 from orchestration.commands.incidents import incidents
@@ -31,7 +32,9 @@ def meterhouse() -> None:
 for command in (
     accounts,
     advice,
+    alerts,
     backtest,
+    budgets,
     credits,
     doctor,
     export,

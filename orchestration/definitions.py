@@ -8,8 +8,12 @@ from orchestration.assets import (
     expectation_checks,
     published_asset,
     raw_assets,
+    told_asset,
 )
 from orchestration.automation import (
+    alerts_job,
+    alerts_schedule,
+    alerts_sensor,
     hourly_load,
     landing_sensor,
     load_job,
@@ -31,11 +35,17 @@ def definitions() -> dg.Definitions:
     project = dbt_project()
     models = dbt_models(project)
     return dg.Definitions(
-        assets=[raw_assets(), models, build_asset(models), published_asset()],
+        assets=[raw_assets(), models, build_asset(models), published_asset(), told_asset()],
         asset_checks=[expectation_checks()],
-        jobs=[load_job, refresh_job, settle_job, upkeep_job],
-        schedules=[hourly_load, nightly_full_checks, nightly_upkeep, settle_purchases],
-        sensors=[landing_sensor, refresh_sensor],
+        jobs=[alerts_job, load_job, refresh_job, settle_job, upkeep_job],
+        schedules=[
+            alerts_schedule,
+            hourly_load,
+            nightly_full_checks,
+            nightly_upkeep,
+            settle_purchases,
+        ],
+        sensors=[alerts_sensor, landing_sensor, refresh_sensor],
         resources={
             "dbt": Dbt(project_dir=str(project.project_dir), dbt_executable=str(DBT)),
             "checker": checker,

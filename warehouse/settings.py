@@ -102,6 +102,36 @@ class Settings(BaseSettings):
         description="Token that the platform sends to the API (/v1/…); empty turns the API off.",
     )
 
+    smtp_host: str = Field(
+        default="", description="Mail server; empty writes mails into <home>/mail instead."
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls, tls (from the first byte) or none."
+    )
+    smtp_user: str = Field(default="", description="User of the mail server; empty for none.")
+    smtp_password: str = Field(
+        default="", repr=False, description="Password of the mail server's user."
+    )
+    smtp_from: str = Field(
+        default="", description="Address that mails come from; empty means the support address."
+    )
+    alert_webhook_secret: str = Field(
+        default="",
+        repr=False,
+        description="Secret that alert webhooks are signed with; empty sends none.",
+    )
+
+    @property
+    def mail_folder(self) -> Path:
+        """Where mails are written as files while there is no mail server."""
+        return self.home / "mail"
+
+    @property
+    def mail_from(self) -> str:
+        """The address that mails come from."""
+        return self.smtp_from or self.support_email
+
     @property
     def landing_folder(self) -> Path:
         """Where logs arrive: one subfolder a source."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -140,11 +141,12 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         return
     if view.totals.unrated_events:
         write(_unrated(view, view.totals))
-    _totals(view, view.totals)
+    budget = gate.enter(account.account_id).monthly_limit(month) if view.is_in_credits else None
+    _totals(view, view.totals, budget)
     partial = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
     with left:
-        _trend(gate, view, partial)
+        _trend(gate, view, partial, budget)
     with right:
         _categories(view, view.totals)
     left, right = row("who", 1.12, 1)
@@ -210,7 +212,7 @@ def _unrated(view: Overview, totals: MonthTotals) -> Html:
     )
 
 
-def _totals(view: Overview, totals: MonthTotals) -> None:
+def _totals(view: Overview, totals: MonthTotals, budget: Decimal | None) -> None:
     """The month in one figure and how it got there; four smaller figures beside it."""
     name = formats.month_name(view.month)
     before = formats.month_name(previous_month(view.month))
@@ -230,9 +232,9 @@ def _totals(view: Overview, totals: MonthTotals) -> None:
             )
         with pace:
             rows = charts.pace_rows(view.days, view.month, view.path, measure)
-            write(_pace_key(view, totals, name, before))
+            write(_pace_key(view, totals, name, before, budget))
             st.altair_chart(
-                charts.pace_chart(rows, _palette(), measure),
+                charts.pace_chart(rows, _palette(), measure, budget),
                 key="pace",
                 alt=f"{measure.title} summed over the days of {name}",
             )
@@ -270,7 +272,9 @@ def _measure(view: Overview) -> charts.Measure:
     return charts.CREDITS if view.is_in_credits else charts.OPERATIONS
 
 
-def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Html:
+def _pace_key(
+    view: Overview, totals: MonthTotals, name: str, before: str, budget: Decimal | None
+) -> Html:
     return tag(
         "div",
         None if view.is_in_credits else tag("span", "operations"),
@@ -279,8 +283,14 @@ def _pace_key(view: Overview, totals: MonthTotals, name: str, before: str) -> Ht
         if totals.previous_credits is not None
         else None,
         tag("span", "projected", class_="mh-key mh-key-dots") if view.path else None,
+        _budget_key(view, f"budget {formats.credits(budget)}") if budget else None,
         class_="mh-keys",
     )
+
+
+def _budget_key(view: Overview, text: str) -> Html:
+    href = f"budgets?{urlencode({'account': view.account.account_id})}"
+    return tag("span", link(href, text), class_="mh-key mh-key-budget")
 
 
 def _outlook(view: Overview, totals: MonthTotals) -> Html:
@@ -409,8 +419,10 @@ def _rate(part: int, whole: int) -> str:
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
 
 
-def _trend(gate: Gate, view: Overview, partial: date | None) -> None:
+def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | None) -> None:
     measure = _measure(view)
+    days = (next_month(view.month) - view.month).days
+    daily = None if budget is None else budget / days
     rows = charts.trend_rows(view.days, view.month, partial, view.path, measure)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["value"] > row["base"] for row in rows)
@@ -427,11 +439,12 @@ def _trend(gate: Gate, view: Overview, partial: date | None) -> None:
                 tag("span", "expected", class_="mh-key mh-key-expected")
                 if any(row["kind"] == "expected" for row in rows)
                 else None,
+                _budget_key(view, f"budget, {formats.credits(daily)} a day") if daily else None,
                 link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )
         )
         state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette(), measure),
+            charts.trend_chart(rows, view.month, _palette(), measure, daily),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
             alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",

@@ -11,6 +11,7 @@ from rich.table import Table
 from billing.accounts import add_account, declared_account_ids
 from billing.packages import add_sample_offers
 from billing.rates import add_sample_rates
+from billing.sample_budgets import add_sample_budgets, sample_budgets
 from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
@@ -109,7 +110,7 @@ def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
 
 
 def give_credits(settings: Settings, manifest: SampleManifest) -> None:
-    """Grant the sample's prepaid accounts lots that go with what they used."""
+    """Grant the sample's prepaid accounts lots that go with what they used, and set budgets."""
     spec = manifest.spec
     currencies = {
         account.account_id: account.currency
@@ -121,7 +122,8 @@ def give_credits(settings: Settings, manifest: SampleManifest) -> None:
         count = grant_sample(
             store, sample_lots(manifest.logged_credits, currencies, first, spec.until)
         )
-    click.echo(f"granted {count} lots of credits", err=True)
+        budgets = add_sample_budgets(store, sample_budgets(manifest.logged_credits, spec.days))
+    click.echo(f"granted {count} lots of credits, set {budgets} budgets", err=True)
 
 
 def chosen_end(until: str | None, before: dict[str, Any] | None, now: datetime) -> datetime:

@@ -20,6 +20,7 @@ PAGES = {
     "usage": "views/usage.py",
     "credits": "views/credits.py",
     "insights": "views/insights.py",
+    "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
 }
 

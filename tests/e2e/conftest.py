@@ -1,5 +1,6 @@
 """One server and one browser for all tests of the session."""
 
+import json
 import os
 import signal
 import socket
@@ -10,15 +11,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from billing.accounts import list_accounts
+from billing.store import open_store
 from tests.app.reporting_lake import make_lake
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300
+METERHOUSE = str(Path(sys.executable).with_name("meterhouse"))
+SAMPLE = ["sample", "--accounts", "3", "--days", "40", "--events", "3000", "--clean"]
 
 
 @pytest.fixture(scope="session")
@@ -107,3 +113,54 @@ def _wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise AssertionError(f"the app was not there after {START_SECONDS} s")
+
+
+@pytest.fixture(scope="session")
+def home(browser, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of a home with published sample usage and lots."""
+    settings = Settings(home=tmp_path_factory.mktemp("live"))
+    for arguments in (SAMPLE, ["load"], ["refresh"]):
+        done = subprocess.run(
+            [METERHOUSE, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "METERHOUSE_HOME": str(settings.home)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    return settings
+
+
+@pytest.fixture(scope="session")
+def account(home: Settings) -> str:
+    """An account of the sample that has credits left."""
+    with open_store(home) as store:
+        return list_accounts(store)[0].account_id
+
+
+@pytest.fixture(scope="session")
+def live(home: Settings) -> Iterator[str]:
+    """The address of an app with the resident loader beside it."""
+    with serving(home, METERHOUSE_PAYMENTS="demo") as url:
+        with running(home, [METERHOUSE, "watch"]) as watch:
+            assert watch.stdout is not None
+            assert "watching" in watch.stdout.readline()
+            yield url
+
+
+def drop(home: Settings, account: str, credits: str, agent: str = "writer") -> None:
+    """Let a whole file with one operation arrive in the landing folder."""
+    folder = home.landing_folder / "meterhouse"
+    stamp = time.time_ns()
+    event = {
+        "event_id": f"live-{stamp}",
+        "account_id": account,
+        "agent_id": agent,
+        "category": "llm",
+        "model": "gpt-5",
+        "credits": credits,
+        "occurred_at": datetime.now(UTC).isoformat(),
+    }
+    draft = folder / f"live-{stamp}.ndjson.tmp"
+    draft.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    draft.rename(folder / f"live-{stamp}.ndjson")

@@ -1,10 +1,9 @@
 """Takes the pictures of the README from a running app, and on request more to look at.
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
-overview, usage, credits, insights and data-health in light and dark, all but the last for a phone
-too. Without
-an account the page's own choice is shown. With ``--all`` first, also what is opened, grouped,
-empty or left for.
+overview, usage, credits, insights, budgets and data-health in light and dark, all but the last for
+a phone too. Without an account the page's own choice is shown. With ``--all`` first, also what is
+opened, grouped, empty or left for.
 """
 
 import sys
@@ -47,6 +46,9 @@ SHOTS = (
     Shot("insights-light", "/insights", size=LONG),
     Shot("insights-dark", "/insights", "dark", LONG),
     Shot("insights-phone", "/insights", size=PHONE),
+    Shot("budgets-light", "/budgets", size=LONG),
+    Shot("budgets-dark", "/budgets", "dark", LONG),
+    Shot("budgets-phone", "/budgets", size=PHONE),
     Shot("data-health-light", "/data-health"),
     Shot("data-health-dark", "/data-health", "dark"),
 )

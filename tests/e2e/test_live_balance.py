@@ -4,20 +4,14 @@ A home is filled, built and published by the commands of production; the app and
 watch`` run over it, and one test runs a refresh meanwhile.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
-from billing.accounts import list_accounts
 from billing.purchases import purchase_history
 from billing.store import open_store
 from warehouse.settings import Settings
@@ -27,45 +21,10 @@ pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 from playwright.sync_api import expect
 
 from tests.e2e.browser import PATIENCE, Visit
-from tests.e2e.conftest import ROOT, running, serving
+from tests.e2e.conftest import METERHOUSE, drop, running
 
-METERHOUSE = str(Path(sys.executable).with_name("meterhouse"))
-SAMPLE = ["sample", "--accounts", "3", "--days", "40", "--events", "3000", "--clean"]
 SHOWN_WITHIN = 5.0
 """Seconds from a file to the page; only ``make soak`` has a machine for itself to hold it to."""
-
-
-@pytest.fixture(scope="session")
-def home(browser, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The settings of a home with published sample usage and lots."""
-    settings = Settings(home=tmp_path_factory.mktemp("live"))
-    for arguments in (SAMPLE, ["load"], ["refresh"]):
-        done = subprocess.run(
-            [METERHOUSE, *arguments],
-            cwd=ROOT,
-            env={**os.environ, "METERHOUSE_HOME": str(settings.home)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-    return settings
-
-
-@pytest.fixture(scope="session")
-def account(home: Settings) -> str:
-    """An account of the sample that has credits left."""
-    with open_store(home) as store:
-        return list_accounts(store)[0].account_id
-
-
-@pytest.fixture(scope="session")
-def live(home: Settings) -> Iterator[str]:
-    """The address of an app with the resident loader beside it."""
-    with serving(home, METERHOUSE_PAYMENTS="demo") as url:
-        with running(home, [METERHOUSE, "watch"]) as watch:
-            assert watch.stdout is not None
-            assert "watching" in watch.stdout.readline()
-            yield url
 
 
 @pytest.fixture
@@ -94,24 +53,6 @@ def until_changed(visit: Visit, before: Decimal) -> float:
         polling=50,
     )
     return time.monotonic() - began
-
-
-def drop(home: Settings, account: str, credits: str) -> None:
-    """Let a whole file with one operation arrive in the landing folder."""
-    folder = home.landing_folder / "meterhouse"
-    stamp = time.time_ns()
-    event = {
-        "event_id": f"live-{stamp}",
-        "account_id": account,
-        "agent_id": "writer",
-        "category": "llm",
-        "model": "gpt-5",
-        "credits": credits,
-        "occurred_at": datetime.now(UTC).isoformat(),
-    }
-    draft = folder / f"live-{stamp}.ndjson.tmp"
-    draft.write_text(json.dumps(event) + "\n", encoding="utf-8")
-    draft.rename(folder / f"live-{stamp}.ndjson")
 
 
 def is_being_built(home: Settings) -> bool:

@@ -173,7 +173,7 @@ def test_a_bar_of_the_chart_leads_to_its_day(server, visit):
 def test_a_bar_of_the_overview_leads_to_its_day_and_back_again(server, visit):
     seen = visit().open(f"{server}/?account=acme&month=2026-11")
     trend = seen.page.locator('.st-key-card-trend [data-testid="stVegaLiteChart"]')
-    trend.locator(".mark-rect path").nth(20).click()
+    trend.locator('.mark-rect path[aria-label*="Day: 6 Nov 2026"]').first.click()
     seen.page.wait_for_url("**/usage?account=acme&from=2026-11-06&to=2026-11-07*")
     seen.page.get_by_text("Credits an hour").wait_for()
     seen.page.go_back()
@@ -187,7 +187,7 @@ def test_every_figure_of_the_overview_leads_to_the_usage_behind_it(server, visit
     page = seen.page
     hrefs = page.evaluate("[...document.querySelectorAll('a.mh-to')].map(a => a.href)")
     asked = [parse_qs(urlsplit(href).query) for href in hrefs]
-    assert all(urlsplit(href).path == "/usage" for href in hrefs)
+    assert {urlsplit(href).path for href in hrefs} == {"/usage", "/insights"}
     month = {"account": ["acme"], "from": ["2026-11-01"], "to": ["2026-12-01"]}
     for more in (
         {},

@@ -14,6 +14,8 @@ from starlette.applications import Starlette
 from app import api
 from app.lake import LakeReader
 from billing.accounts import add_account
+from billing.budgets.budget import make_budget
+from billing.budgets.stored import add_budget
 from billing.grants import grant
 from billing.position import credit_position
 from billing.store import open_store
@@ -137,3 +139,41 @@ def test_only_get_is_answered(server):
         "method_not_allowed",
         "GET, HEAD",
     )
+
+
+def test_limits_say_whether_they_are_reached_over_settled_and_pending_usage(server, settings):
+    url = f"{server}/v1/accounts/tokyo/balance"
+    assert ask(url)[1]["limits"] == []
+    with open_store(settings) as store:
+        for name, amount, part in (
+            ("Small", "0.001", None),
+            ("Big", "1000000", None),
+            ("Agent", "0.001", "honyaku"),
+            ("None", "5", "nobody"),
+        ):
+            add_budget(
+                store,
+                make_budget(
+                    "tokyo",
+                    name=name,
+                    limit=amount,
+                    rolling_days=366,
+                    scope="agent" if part else "account",
+                    part=part,
+                    is_enforced=True,
+                ),
+            )
+    found = {each["name"]: each for each in ask(url)[1]["limits"]}
+    assert {name: each["allowed"] for name, each in found.items()} == {
+        "Small": False,
+        "Big": True,
+        "Agent": False,
+        "None": True,
+    }
+    reader = LakeReader(settings)
+    with open_store(settings) as store:
+        position = credit_position(reader, store, "tokyo", datetime.now(UTC))
+    reader.close()
+    assert Decimal(found["Big"]["pending"]) == position.pending
+    assert Decimal(found["Big"]["used"]) > Decimal(found["Agent"]["used"]) > 0
+    assert (found["None"]["used"], found["None"]["pending"]) == ("0", "0")

@@ -31,7 +31,7 @@ def test_every_raw_table_model_and_step_of_publishing_is_an_asset(
     keys = {key.to_user_string() for key in repository.assets_defs_by_key}
     assert {f"raw/{table}" for table in TABLES} <= keys
     assert {"fct_usage", "fct_usage_daily", "dim_account", "rpt_overview_month"} <= keys
-    assert {"build", "published"} <= keys
+    assert {"build", "published", "told"} <= keys
 
 
 def test_models_have_daily_partitions_that_a_backfill_does_in_one_run(
@@ -58,19 +58,21 @@ def test_every_expectation_is_a_check_and_errors_block(
 
 
 def test_jobs_schedules_and_sensors_are_on(repository: dg.RepositoryDefinition) -> None:
-    assert {"load", "refresh", "settle", "upkeep"} <= {
+    assert {"alerts", "load", "refresh", "settle", "upkeep"} <= {
         job.name for job in repository.get_all_jobs()
     }
     assert {
         (schedule.name, schedule.cron_schedule, schedule.default_status.value)
         for schedule in repository.schedule_defs
     } == {
+        ("alerts_schedule", "*/10 * * * *", "RUNNING"),
         ("hourly_load", "0 * * * *", "RUNNING"),
         ("nightly_full_checks", "30 2 * * *", "RUNNING"),
         ("nightly_upkeep", "30 3 * * *", "RUNNING"),
         ("settle_purchases", "*/10 * * * *", "RUNNING"),
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
+        "alerts_sensor",
         "landing_sensor",
         "refresh_sensor",
     }
