@@ -4,6 +4,7 @@ A home is filled, built and published by the commands of production; the app and
 watch`` run over it, and one test runs a refresh meanwhile.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from decimal import Decimal
