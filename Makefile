@@ -32,7 +32,8 @@ format: $(VENV)/development ## Format Python and SQL
 	$(BIN)/sqlfluff fix --disable-progress-bar $(SQL_FILES)
 
 soak: $(VENV)/development ## Load, refresh and read at once for two minutes
-	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py
+	METERHOUSE_SOAK_SECONDS=120 $(BIN)/python -m pytest -s tests/integration/test_concurrency.py \
+		tests/e2e/test_live_balance.py
 
 test-crash: $(VENV)/development ## Kill the sender of alerts and the close of a month 200 times each
 	METERHOUSE_CRASH_KILLS=200 $(BIN)/python -m pytest -s tests/integration/test_alerts_crash.py

@@ -99,7 +99,7 @@ class Supervisor:
         while True:
             self.check()
             try:
-                with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 (our own)
+                with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (our own)
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):

@@ -60,7 +60,6 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     if user:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    port = _free_port()
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -68,7 +67,7 @@ def postgres_server() -> Iterator[str]:
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         if done.returncode:
@@ -81,13 +80,15 @@ def postgres_server() -> Iterator[str]:
             *("--pgdata", data, "--auth", "trust", "--username", "meterhouse"),
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
         )
+        port = _free_port()
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=50"
         log = str(folder / "log")
-        run(str(programs / "pg_ctl"), "--pgdata", data, "-w", "-l", log, "-o", options, "start")
+        control = [str(programs / "pg_ctl"), "--pgdata", data, "-w", "-t", "300"]
+        run(*control, "-l", log, "-o", options, "start")
         try:
             yield f"postgresql://meterhouse@127.0.0.1:{port}"
         finally:
-            run(str(programs / "pg_ctl"), "--pgdata", data, "-w", "-m", "immediate", "stop")
+            run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -359,8 +359,8 @@ def _projection(totals: MonthTotals, name: str, href: str) -> Tile:
         formats.credits(totals.projected_credits if is_known else None),
         range_ if is_known else "no rate yet",
         href,
-        f"What {name} is expected to end with, from the account's weekdays, its trend and the year "
-        f"before; the range below holds it in 80 % of months.{worth}",
+        f"What {name} is expected to end with, from the account's weekdays and the year before; "
+        f"the range below holds it in 80 % of months.{worth}",
     )
 
 

@@ -116,7 +116,7 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
                     environment | {"DAGSTER_HOME": home},
                     logs / "dagster.log",
                 )
-            supervisor.wait_for(f"{app}/_stcore/health", 60)
+            supervisor.wait_for(f"{app}/_stcore/health", 180)
             _say(f"app      {app}  (after {time.monotonic() - began:.0f} s)")
             if with_dagster:
                 supervisor.wait_for(f"{dagster}/server_info", 180)

@@ -86,7 +86,7 @@ def open_page(published: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[
     ) -> AppTest:
         monkeypatch.setenv("METERHOUSE_HOME", str(settings.home))
         monkeypatch.setenv("METERHOUSE_DATA_PATH", settings.data_path)
-        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=300)
         if page != "overview":
             app.run()
             app.switch_page(PAGES[page])

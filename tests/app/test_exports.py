@@ -67,7 +67,7 @@ def serving() -> Iterator[int]:
 
 def finished(job: ExportJob) -> ExportJob:
     """The job once it is no longer worked on."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while job.state in ("waiting", "running") and time.monotonic() < deadline:
         time.sleep(0.01)
     return job
@@ -83,7 +83,7 @@ def get(
     port: int, link: str | None, *, cookie: str = COOKIE, method: str = "GET"
 ) -> tuple[int, dict[str, str], bytes]:
     assert link is not None
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, link, headers={"Cookie": cookie})
         answer = connection.getresponse()
@@ -173,7 +173,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_cannot_be_repeated(
     job = ready(gate, selection=Selection(date(2026, 8, 1), date(2026, 12, 1)))
     link = job.link
     assert link is not None
-    connection = http.client.HTTPConnection("127.0.0.1", server, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server, timeout=120)
     connection.request("GET", link, headers={"Cookie": COOKIE})
     answer = connection.getresponse()
     assert answer.read(1000)

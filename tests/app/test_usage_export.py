@@ -455,8 +455,9 @@ def test_a_command_that_is_stopped_leaves_nothing(
     published: Settings, tmp_path: Path, how: signal.Signals
 ):
     slowed = (
-        "import time, warehouse.usage.export as e; real = e._Query.read\n"
-        "def read(self, piece):\n    print('reading', flush=True); time.sleep(20)\n"
+        "import signal, time, warehouse.usage.export as e\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def read(self, piece):\n    print('reading', flush=True); time.sleep(600)\n"
         "e._Query.read = read\n"
         "from orchestration.cli import main; main()"
     )
@@ -475,7 +476,10 @@ def test_a_command_that_is_stopped_leaves_nothing(
     assert process.stdout.readline() == b"reading\n"
     time.sleep(0.1)
     process.send_signal(how)
-    process.communicate(timeout=30)
+    try:
+        process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode != 0
     assert list(tmp_path.iterdir()) == []
     assert leases(published)[0] == []

@@ -24,6 +24,8 @@ FLAGS = [
 ]
 DESKTOP = (1440, 1000)
 PHONE = (390, 844)
+PATIENCE = 120
+"""Seconds after which even a busy machine would have shown what is waited for."""
 Scheme = Literal["light", "dark"]
 
 
@@ -31,7 +33,9 @@ Scheme = Literal["light", "dark"]
 def started_browser() -> Iterator[Browser]:
     """A browser that ends with the block."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=FLAGS, timeout=PATIENCE * 1_000
+        )
         try:
             yield browser
         finally:
@@ -48,7 +52,7 @@ class Visit:
         self.page: Page = browser.new_page(
             viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
         )
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(PATIENCE * 1_000)
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))

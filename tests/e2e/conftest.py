@@ -22,7 +22,7 @@ from tests.app.reporting_lake import make_lake
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120
+START_SECONDS = 300
 METERHOUSE = str(Path(sys.executable).with_name("meterhouse"))
 SAMPLE = ["sample", "--accounts", "3", "--days", "40", "--events", "3000", "--clean"]
 
@@ -74,9 +74,10 @@ def running(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         if process.stdout:
             process.stdout.close()
 
@@ -106,7 +107,7 @@ def _wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:
             output = process.stdout.read() if process.stdout else ""
             raise AssertionError(f"the app ended at its start:\n{output}")
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
                 if answer.read() == b"ok":
                     return
         except (urllib.error.URLError, OSError):

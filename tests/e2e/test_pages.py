@@ -124,5 +124,5 @@ def test_the_navigation_leads_to_data_health_and_its_examples_open(server, visit
 
 
 def test_health_is_answered_without_a_session(server):
-    with urllib.request.urlopen(f"{server}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{server}/healthz", timeout=120) as answer:
         assert (answer.status, answer.read()) == (200, b"ok")

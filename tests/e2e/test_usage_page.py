@@ -52,6 +52,11 @@ def parameters(visit: Visit) -> dict[str, list[str]]:
     return parse_qs(urlsplit(visit.page.url).query)
 
 
+def bar_of(day: str) -> str:
+    """The bar of a day in the overview's trend."""
+    return f'.st-key-card-trend .mark-rect path[aria-label*="Day: {day}"]'
+
+
 def total(visit: Visit, label: str = "Operations") -> str:
     """A total above the table."""
     return visit.page.locator(".mh-stat", has_text=label).locator(".mh-stat-value").inner_text()
@@ -163,6 +168,7 @@ def test_a_link_opens_in_a_window_of_its_own(server, visit):
 def test_a_bar_of_the_chart_leads_to_its_day(server, visit):
     seen = visit().open(f"{server}/usage?account=acme&range=7d")
     bars = seen.page.locator('[data-testid="stVegaLiteChart"] .mark-rect path')
+    bars.nth(6).wait_for()
     assert bars.count() == 7
     bars.nth(3).click()
     seen.page.wait_for_url("**from=2026-11-20&to=2026-11-21*")
@@ -171,9 +177,8 @@ def test_a_bar_of_the_chart_leads_to_its_day(server, visit):
 
 def test_a_bar_of_the_overview_leads_to_its_day_and_back_again(server, visit):
     seen = visit().open(f"{server}/?account=acme&month=2026-11")
-    trend = seen.page.locator('.st-key-card-trend [data-testid="stVegaLiteChart"]')
-    trend.locator(".mark-rect path").nth(20).click()
-    seen.page.wait_for_url("**/usage?account=acme&from=2026-11-06&to=2026-11-07*")
+    seen.page.locator(bar_of("10 Nov 2026")).first.click()
+    seen.page.wait_for_url("**/usage?account=acme&from=2026-11-10&to=2026-11-11*")
     seen.page.get_by_text("Credits an hour").wait_for()
     seen.page.go_back()
     seen.page.get_by_text("Credits used in November").wait_for()
@@ -181,12 +186,21 @@ def test_a_bar_of_the_overview_leads_to_its_day_and_back_again(server, visit):
     assert "/usage" not in seen.page.url
 
 
+def test_the_bar_of_a_spike_shows_its_cause_in_place(server, visit):
+    seen = visit().open(f"{server}/?account=acme&month=2026-11")
+    seen.page.locator(bar_of("6 Nov 2026")).first.click()
+    trend = seen.page.locator(".st-key-card-trend")
+    trend.get_by_role("heading", name="6 Nov 2026 · ").wait_for()
+    trend.get_by_role("link", name="Insights").click()
+    seen.page.wait_for_url("**/insights?account=acme&incident=2026-11-06*")
+
+
 def test_every_figure_of_the_overview_leads_to_the_usage_behind_it(server, visit, ask):
     seen = visit().open(f"{server}/?account=acme&month=2026-11")
     page = seen.page
     hrefs = page.evaluate("[...document.querySelectorAll('a.mh-to')].map(a => a.href)")
     asked = [parse_qs(urlsplit(href).query) for href in hrefs]
-    assert all(urlsplit(href).path == "/usage" for href in hrefs)
+    assert {urlsplit(href).path for href in hrefs} == {"/usage", "/insights"}
     month = {"account": ["acme"], "from": ["2026-11-01"], "to": ["2026-12-01"]}
     for more in (
         {},
@@ -215,7 +229,7 @@ def test_a_spike_of_the_overview_leads_to_its_cause_and_on_to_its_usage(server, 
     seen = visit().open(f"{server}/?account=acme&month=2026-11")
     seen.page.get_by_role("link", name="17 Nov 2026").click()
     seen.page.wait_for_url("**/insights?account=acme&incident=2026-11-17*")
-    seen.page.get_by_role("link", name="The usage behind it").click()
+    seen.page.get_by_role("link", name="The usage behind it", exact=True).click()
     seen.page.wait_for_url("**from=2026-11-17&to=2026-11-18*")
 
 

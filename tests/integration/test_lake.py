@@ -71,7 +71,7 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
 HOLD_THE_LOCK = """
 with writer_lock(settings, "raw"):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 WRITE_WITHOUT_END = """
@@ -138,7 +138,7 @@ def test_a_child_writes_under_the_lock_that_its_parent_holds(
 def test_readers_go_on_while_a_writer_commits(settings: Settings) -> None:
     with child(settings, WRITE_WITHOUT_END) as writer:
         wait_until_ready(writer)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         seen: list[int] = []
         while len(set(seen)) < 4:
             assert time.monotonic() < deadline, f"readers saw no more than {seen}"
@@ -215,7 +215,7 @@ def test_a_draft_left_by_a_killed_writer_is_no_obstacle(settings: Settings) -> N
 
 
 def test_two_processes_may_create_the_catalog_at_once(settings: Settings) -> None:
-    patient = settings.model_copy(update={"lock_timeout": 30.0})
+    patient = settings.model_copy(update={"lock_timeout": 120.0})
     create = """
 with writing(settings, "raw") as connection:
     connection.execute("create table if not exists raw.main.t (x int)")

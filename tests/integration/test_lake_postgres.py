@@ -48,7 +48,7 @@ def start(settings: Settings) -> Iterator[Callable[[str], subprocess.Popen[str]]
             process = subprocess.Popen(
                 [sys.executable, "-c", program],
                 cwd=ROOT,
-                env=settings.model_copy(update={"lock_timeout": 60.0}).environment(),
+                env=settings.model_copy(update={"lock_timeout": 120.0}).environment(),
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -101,7 +101,7 @@ def test_a_pinned_reader_sees_nothing_newer(settings: Settings) -> None:
 def test_writers_on_several_machines_exclude_each_other(
     settings: Settings, start: Callable[[str], subprocess.Popen[str]]
 ) -> None:
-    holder = start("with writer_lock(settings, 'raw'): print('ready', flush=True); time.sleep(60)")
+    holder = start("with writer_lock(settings, 'raw'): print('ready', flush=True); time.sleep(600)")
     wait_until_ready(holder)
     with (
         pytest.raises(MeterhouseError, match="another loader"),
@@ -112,7 +112,7 @@ def test_writers_on_several_machines_exclude_each_other(
         pass
     holder.kill()
     holder.wait()
-    with writer_lock(settings.model_copy(update={"lock_timeout": 10.0}), "raw"):
+    with writer_lock(settings.model_copy(update={"lock_timeout": 120.0}), "raw"):
         pass
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import readers
@@ -497,7 +497,7 @@ def numbered_revisions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return revised
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15)
 @given(data=st.data(), rows=st.lists(EVENTS, min_size=1, max_size=25).map(numbered_revisions))
 def test_any_split_order_and_repetition_of_a_log_ends_in_the_same_events(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[dict[str, Any]]

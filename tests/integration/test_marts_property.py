@@ -218,7 +218,7 @@ def load_in_pieces(home: Home, log: Log) -> dict[str, list[tuple[Any, ...]]]:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
+    derandomize=EXAMPLES <= FEW,
     phases=[Phase.generate] if EXAMPLES <= FEW else [Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )

@@ -54,7 +54,7 @@ def ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = No
     """GET, or POST with a body; redirects are not followed."""
     request = urllib.request.Request(url, body, headers or {})
     try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=20) as answer:
+        with urllib.request.build_opener(_Stay).open(request, timeout=120) as answer:
             return Answer(answer.status, answer.read().decode(), dict(answer.headers))
     except urllib.error.HTTPError as error:
         with error:
@@ -116,7 +116,7 @@ def form_of(page: str, action: str) -> bytes:
 
 def wait_for(store: Store, outcome: str) -> None:
     """Until a webhook with this outcome has been recorded."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     query = sa.select(webhook_receipt.c.outcome)
     while time.monotonic() < until:
         with store.reading() as connection:

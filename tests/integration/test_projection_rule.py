@@ -152,7 +152,6 @@ def uses(draw: st.DrawFn) -> Use:
 
 TRIED = settings(
     max_examples=8,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

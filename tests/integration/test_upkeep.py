@@ -188,7 +188,7 @@ def test_upkeep_waits_for_the_writer(settings: Settings) -> None:
             "-c",
             "import time; from warehouse.locks import writer_lock\n"
             "from warehouse.settings import load_settings\n"
-            "with writer_lock(load_settings(), 'raw'): print('ready', flush=True); time.sleep(60)",
+            "with writer_lock(load_settings(), 'raw'): print('ready', flush=True); time.sleep(600)",
         ],
         env=settings.environment(),
         stdout=subprocess.PIPE,

@@ -84,7 +84,7 @@ def events(settings: Settings) -> int:
         return connection.execute("select count(*) from raw.main.usage_event").fetchone()[0]
 
 
-def until(settings: Settings, count: int, seconds: float = 30) -> float:
+def until(settings: Settings, count: int, seconds: float = 120) -> float:
     began = time.monotonic()
     while (found := events(settings)) < count:
         assert time.monotonic() - began < seconds, f"{found} events, not {count}"
@@ -140,7 +140,7 @@ def test_it_waits_for_another_loader_and_nothing_is_loaded_twice(settings, watch
 
 def test_a_second_one_is_refused_and_the_first_goes_on(settings, watch):
     second = start(settings)
-    _, said = second.communicate(timeout=60)
+    _, said = second.communicate(timeout=120)
     assert second.returncode == 1
     assert "another `meterhouse watch` runs" in said
     assert watch.poll() is None
@@ -152,7 +152,7 @@ def test_it_stops_cleanly_also_while_another_loader_holds_the_lock(settings, wat
         drop(settings, "a.ndjson", line(1) + "\n")
         time.sleep(1.5)
         watch.send_signal(number)
-        assert watch.wait(20) == 0
+        assert watch.wait(120) == 0
     assert "stopped" in watch.stderr.read()
     load_landing(settings)
     assert events(settings) == 1

@@ -116,7 +116,7 @@ MOMENTS = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data(), MOMENTS, TOKENS)
 def test_any_request_at_any_time_costs_what_the_package_says(
     data: st.DataObject, at: datetime, tokens: Counts

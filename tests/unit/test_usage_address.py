@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.usage_address import (
@@ -27,7 +27,6 @@ from app.usage_address import (
 )
 from warehouse.usage.selection import Dimension, Selection, Sort
 
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TODAY = date(2026, 11, 23)
 AGENTS = ("writer", "<b>&=bold", "a,b", "naïve ☃", "' or 1=1 --", "%3A:")
 KNOWN = Known(
@@ -83,14 +82,12 @@ def views(draw) -> UsageView:
     )
 
 
-@patiently
 @given(views())
 def test_a_view_is_read_back_as_it_was_written(view):
     address = urlsplit(link("acme", view)).query
     assert parse(parse_qs(address), KNOWN) == (view, ())
 
 
-@patiently
 @given(views())
 def test_what_is_put_into_the_address_is_what_a_link_holds(view):
     written = {
@@ -135,7 +132,6 @@ garbage = st.one_of(
 )
 
 
-@patiently
 @given(st.dictionaries(keys, st.lists(garbage, max_size=4), max_size=10))
 def test_whatever_an_address_holds_gives_a_view_that_is_written_and_read_again(parameters):
     view, remarks = parse(parameters, KNOWN)

@@ -134,7 +134,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(events(), max_size=8), selections)
 def test_a_selection_finds_the_events_that_its_words_say(
     connection: duckdb.DuckDBPyConnection, stored: list[Event], selection: Selection
