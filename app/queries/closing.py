@@ -3,7 +3,7 @@
 Amounts are minor units of the account's currency, without tax.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -84,11 +84,12 @@ class Closing:
         return tuple(each for each in self.accounts if state in (None, each.state))
 
     def totals(self) -> dict[str, int]:
-        """Net totals, issued or as drafted, by currency."""
+        """Net totals, issued or as drafted, by currency: that of most accounts first."""
         sums: dict[str, int] = defaultdict(int)
         for each in self.accounts:
             sums[each.currency] += each.net_minor or 0
-        return dict(sorted(sums.items()))
+        count = Counter(each.currency for each in self.accounts)
+        return dict(sorted(sums.items(), key=lambda item: (-count[item[0]], item[0])))
 
     def held(self) -> list[HeldBy]:
         """What holds accounts, what holds most of them first."""
@@ -109,7 +110,7 @@ MONTHS = StaffQuestion(
 
 
 def gather_months(gate: Gate, now: datetime) -> list[Month]:
-    """Months that have begun, the newest first."""
+    """Months that have begun at ``now``, the time that is published, the newest first."""
     clock = now.astimezone(UTC).replace(tzinfo=None)
     return gate.ask_staff(MONTHS, now=clock, shown=MONTHS_SHOWN)
 

@@ -37,13 +37,13 @@ from billing.invoices.parties import (
 from billing.invoices.presentation import described, due_date
 from billing.store import Store
 
-EVENTS_SHOWN = 50
+EVENTS_SHOWN = 25
 """Operations of a line on one page."""
 
 DRAFTS_SHOWN = 2
 """Months that were not issued yet, the newest ones."""
 
-Status = Literal["credit note", "paid", "due", "overdue"]
+Status = Literal["credit note", "free", "paid", "due", "overdue"]
 
 _UNKNOWN_TAX = Tax("Z", Decimal(0))
 
@@ -147,7 +147,8 @@ def setup_of(store: Store, account_id: str) -> Setup:
 def gather_drafts(reader: AccountReader, issued: Sequence[Issued], now: datetime) -> list[Draft]:
     """The months that were not issued yet, the newest first, as an invoice would say them now.
 
-    What corrects earlier months stands on the first of them, as it will be invoiced.
+    ``now`` is the time that the published figures reach. What corrects earlier months stands on
+    the first of them, as it will be invoiced.
     """
     setup = reader.ask_store(setup_of)
     invoiced = sorted({past.month for past in issued if past.series == "invoice"})
@@ -182,7 +183,7 @@ def status_of(issued: Issued, today: date) -> Status:
     if issued.series == "credit_note":
         return "credit note"
     if issued.totals.due_minor <= 0:
-        return "paid"
+        return "paid" if issued.totals.paid_minor else "free"
     return "overdue" if due_date(issued.content) < today else "due"
 
 

@@ -59,7 +59,8 @@ def draw() -> None:
     """Draw the page for the month of its address."""
     gate = context.open_gate()
     now = datetime.now(UTC)
-    months = gather_months(gate, now) if gate.publication else []
+    as_of = context.freshness(gate).as_of if gate.publication else None
+    months = gather_months(gate, formats.utc(as_of)) if as_of else []
     if not months:
         write(tag("h1", "Closing"))
         write(
@@ -125,19 +126,17 @@ def _status_line(gate: Gate, now: datetime) -> Html:
 
 def _tiles(closing: Closing) -> None:
     """How many accounts are issued, ready and held, and what the month comes to."""
-    count = len(closing.accounts)
-    ready = len(closing.of("ready"))
-    different = [each for each in closing.accounts if each.difference_minor]
+    count, ready, held = len(closing.accounts), len(closing.of("ready")), closing.held()
     documents = sum(len(each.numbers) for each in closing.accounts)
-    totals = closing.totals()
-    first, *others = [formats.money(net, currency) for currency, net in totals.items()] or ["–"]
+    different = sum(bool(each.difference_minor) for each in closing.accounts)
+    known = f", {different} known otherwise" if different else ""
+    first, *others = [formats.money(net, currency) for currency, net in closing.totals().items()]
     tiles: list[tuple[str, str, str, Child]] = [
         (
             "issued",
             "Issued",
             f"{len(closing.of('issued'))} of {count}",
-            f"{formats.plural(documents, 'document')}, "
-            f"{len(different) or 'none'} known otherwise since",
+            f"{formats.plural(documents, 'document')}{known}",
         ),
         (
             "ready",
@@ -151,18 +150,18 @@ def _tiles(closing: Closing) -> None:
             "held",
             "Held",
             formats.number(len(closing.of("held"))),
-            f"by {formats.plural(len({each.guard for each in closing.held()}), 'guard')}"
-            if closing.held()
+            f"by {formats.plural(len({each.guard for each in held}), 'guard')}"
+            if held
             else "no guard tripped",
         ),
-        ("net", "Net, issued and drafted", first, " · ".join(others) or "one currency"),
+        ("net", "Net, issued and drafted", first, " · ".join(others) or "in one currency"),
     ]
     for half, pair in zip(row("tiles", 1, 1), (tiles[:2], tiles[2:]), strict=True):
         for column, (key, label, value, detail) in zip(
             half.columns(2, gap="small", wrap=False), pair, strict=True
         ):
             with column, card(key):
-                write(stat(label, value, tag("div", detail, class_="mh-foot")))
+                write(stat(label, value, tag("div", detail, class_="mh-tile")))
 
 
 def _held(held: Sequence[HeldBy]) -> None:

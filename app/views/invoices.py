@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,7 @@ from warehouse.errors import MeterhouseError
 STATUSES = {
     "credit note": ("credit note", "accent"),
     "paid": ("paid", "good"),
+    "free": ("nothing due", "quiet"),
     "due": ("due", "warn"),
     "overdue": ("overdue", "bad"),
 }
@@ -115,7 +116,8 @@ def draw() -> None:
 def _all(gate: Gate, reader: AccountReader, issued: Sequence[Issued], view: InvoicesView) -> None:
     """What is open, the month so far, the list, the statement of account."""
     today = _today(reader.account)
-    drafts = gather_drafts(reader, issued, datetime.now(UTC)) if gate.publication else []
+    as_of = context.freshness(gate).as_of if gate.publication else None
+    drafts = gather_drafts(reader, issued, formats.utc(as_of)) if as_of else []
     if not issued:
         _nothing_yet(gate, reader, drafts)
         if drafts:
@@ -311,35 +313,18 @@ def _statement(account: Account, issued: Sequence[Issued], view: InvoicesView) -
         span = str(view.year) if view.year else "from the first document on"
         write(heading("Statement of account", span))
         for statement in found:
-            currency = statement.currency
-            rows: list[Row | Sequence[Child]] = [
-                Row(
-                    [
-                        "",
-                        tag("b", "Opening balance"),
-                        "",
-                        tag("b", formats.money(statement.opening_minor, currency)),
-                    ]
-                ),
-                *(_entry(account, entry, view) for entry in statement.entries),
-                Row(
-                    [
-                        "",
-                        tag("b", "Open"),
-                        "",
-                        tag("b", formats.money(statement.closing_minor, currency)),
-                    ]
-                ),
-            ]
             write(
                 table(
                     [
-                        Column("Day"),
                         Column("Document or payment"),
                         Column("Amount", True),
                         Column("Open", True),
                     ],
-                    rows,
+                    [
+                        _balance("Opening balance", statement.opening_minor, statement.currency),
+                        *(_entry(account, entry, view) for entry in statement.entries),
+                        _balance("Open", statement.closing_minor, statement.currency),
+                    ],
                 )
             )
         st.download_button(
@@ -353,6 +338,10 @@ def _statement(account: Account, issued: Sequence[Issued], view: InvoicesView) -
         )
 
 
+def _balance(name: str, minor: int, currency: str) -> list[Child]:
+    return [tag("b", name), "", tag("b", formats.money(minor, currency))]
+
+
 def _entry(account: Account, entry: Entry, view: InvoicesView) -> list[Child]:
     about = {
         "invoice": f"Invoice of {formats.month(entry.month)}",
@@ -362,8 +351,7 @@ def _entry(account: Account, entry: Entry, view: InvoicesView) -> list[Child]:
     there = invoices_link(account.account_id, replace(view, number=entry.number))
     sign = "+" if entry.amount_minor > 0 else ""
     return [
-        tag("span", formats.day(entry.day), class_="mh-nowrap"),
-        named(about, entry.number, href=there),
+        named(about, f"{formats.day(entry.day)} · {entry.number}", href=there),
         f"{sign}{formats.money(entry.amount_minor, entry.currency)}",
         formats.money(entry.open_minor, entry.currency),
     ]

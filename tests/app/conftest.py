@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.lake import LakeReader
-from tests.app.reporting_lake import make_lake, make_store
+from tests.app.reporting_lake import make_invoices, make_lake, make_store
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +19,11 @@ PAGES = {
     "overview": "views/overview.py",
     "usage": "views/usage.py",
     "credits": "views/credits.py",
+    "invoices": "views/invoices.py",
     "insights": "views/insights.py",
     "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
+    "closing": "views/closing.py",
 }
 
 
@@ -56,6 +58,18 @@ def stocked(own_lake: Settings) -> Settings:
     """The settings of a published lake whose accounts are declared and have lots."""
     make_store(own_lake)
     return own_lake
+
+
+@pytest.fixture(scope="session")
+def invoiced(published: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of a published lake whose accounts have invoices; not to be written."""
+    home = tmp_path_factory.mktemp("invoiced")
+    for catalog in (published.home / "kept").glob("*.sqlite"):
+        shutil.copy(catalog, home)
+    settings = Settings(home=home, data_path=str(published.home / "lake"))
+    make_store(settings)
+    make_invoices(settings)
+    return settings
 
 
 @pytest.fixture

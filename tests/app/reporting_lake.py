@@ -7,11 +7,15 @@ one to look at.
 """
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from billing.accounts import add_account
 from billing.grants import grant
+from billing.invoices.closing import close
+from billing.invoices.notes import credit_note
+from billing.invoices.parties import add_tax_rate, set_issuer, set_profile
+from billing.invoices.rendering import render_missing
 from billing.packages import add_sample_offers
 from billing.store import open_store
 from ingest.tables import ensure_tables
@@ -622,6 +626,60 @@ cross join (values (1), (2), (3)) as weeks(week)
 where account_id = 'acme' and kind = 'cheaper_model';
 """
 
+# acme: a purchase a month and usage beyond the lots in October; tokyo: overage in yen; mallory: a
+# purchase in October.
+_INVOICES = """
+create table marts.main.fct_invoice_month as
+with month as (
+    select account_id, month, credits, events, unrated_events, exposure_high_credits
+    from marts.main.rpt_overview_month
+    union all
+    select 'mallory', date '2026-10-01', 0, 0, 0, 0
+)
+select month.account_id, month.month,
+    case account_id when 'tokyo' then 'prepaid_with_overage' else 'prepaid' end as plan,
+    account.currency, cast(0 as decimal(38, 9)) as opening_credits,
+    cast(1000 as decimal(38, 9)) as granted_credits, cast(0 as decimal(38, 9)) as invoiced_credits,
+    cast(credits as decimal(38, 9)) as used_credits, cast(0 as decimal(38, 9)) as forfeited_credits,
+    cast(1000 - credits as decimal(38, 9)) as closing_credits,
+    cast(0 as decimal(38, 9)) as invoiced_credits_so_far, cast(events as bigint) as events,
+    cast(case month.month when date '2026-11-01' then unrated_events else 0 end as bigint)
+        as unrated_events,
+    cast(exposure_high_credits as decimal(38, 9)) as exposure_high_credits,
+    timezone('UTC', timezone(time_zone, cast(month.month as timestamp))) as starts_at,
+    timezone('UTC', timezone(time_zone, month.month + interval 1 month)) as ends_at
+from month
+inner join account using (account_id);
+
+create table marts.main.fct_invoice_draft as
+select account_id, month, currency, charge.kind,
+    cast(charge.credits as decimal(38, 9)) as credits,
+    cast(charge.price as decimal(24, 12)) as unit_price,
+    cast(charge.gross as bigint) as gross_minor, cast(charge.gross as bigint) as paid_minor
+from marts.main.fct_invoice_month
+inner join (values
+    ('acme', 'purchase', date '2026-08-01', date '2026-11-01', 1000, null, 14900),
+    ('acme', 'overage', date '2026-10-01', date '2026-11-01', 12.5, 0.0125, 0),
+    ('tokyo', 'overage', date '2026-10-01', date '2026-11-01', 333, 1.6, 0),
+    ('mallory', 'purchase', date '2026-10-01', date '2026-10-01', 100, null, 1900)
+) as charge(account_id, kind, first_month, last_month, credits, price, gross) using (account_id)
+where month between charge.first_month and charge.last_month;
+
+create table marts.main.fct_usage_monthly as
+select account_id, month, agent_id, category, model, cast(sum(events) as bigint) as events,
+    cast(sum(tokens) as bigint) as total_tokens, cast(sum(credits) as decimal(38, 9)) as credits
+from usage group by all;
+
+create table marts.main.dim_load as select 'file' as kind, $now as finished_at;
+
+create table marts.main.rpt_invoices_month as
+select account_id, month, plan, currency, opening_credits, granted_credits, invoiced_credits,
+    used_credits, forfeited_credits, closing_credits, events, unrated_events, starts_at, ends_at
+from marts.main.fct_invoice_month;
+
+create table marts.main.rpt_invoices_draft as select * from marts.main.fct_invoice_draft;
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -680,6 +738,13 @@ select 8, 1432 + i, 'meterhouse', 'p-' || i, 0, false, hash('p-' || i),
     case when i < 41 then 'acme' else 'tokyo' end, 'research-agent', 'llm', 'gpt-5.2',
     $now + interval 1 minute, $today, 1200, 0.05, 900, 0, 0, 120, 'ok', null, null, null
 from generate_series(0, 45) as s(i);
+
+insert into raw.main.usage_event
+select 5, 100 + i, 'meterhouse', case when i = 0 then $hostile else 'o-' || i end, 0, false,
+    hash('o-' || i), 'acme', 'research-agent', 'llm', 'gpt-5.2',
+    timestamp '2026-10-02 08:00:00' + to_minutes(cast(i as integer)), date '2026-10-02', 1200, 0.5,
+    900, 0, 0, 120, 'ok', null, null, null
+from generate_series(0, 29) as s(i);
 """
 
 CHECKS = (
@@ -713,6 +778,7 @@ def make_lake(settings: Settings) -> Publication:
             _EVENTS,
             _CREDITS,
             _ADVICE,
+            _INVOICES,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
@@ -761,8 +827,53 @@ def make_store(settings: Settings) -> None:
                 expires_at=expires_at,
                 paid_minor=paid,
                 currency=currency,
+                now=begin,
             )
         add_sample_offers(store, {"EUR", "JPY", "USD"})
+
+
+def make_invoices(settings: Settings) -> None:
+    """Close months of the stocked accounts and render what was issued.
+
+    acme (Berlin, taxed) has invoices of August to October, the last one issued in 2027 and credited
+    in part; tokyo one in yen without tax; mallory one by reverse charge, its PDF not rendered.
+    """
+    with open_store(settings) as store:
+        set_issuer(
+            store,
+            {
+                "name": "Craveva AI GmbH", "street": "Torstraße 1", "postcode": "10119",
+                "city": "Berlin", "country": "DE", "tax_id": "DE123456789",
+                "email": "billing@craveva.example",
+            },
+        )  # fmt: skip
+        add_tax_rate(store, "DE", "19", date(2007, 1, 1))
+        home = {"street": "1 High Street", "postcode": "D02", "city": "Dublin", "country": "IE"}
+        for account_id, more in {
+            "acme": {"name": "Acme Robotics GmbH"},
+            "tokyo": {"name": "Tokyo Translators K.K.", "tax_treatment": "export", "country": "JP"},
+            "mallory": {
+                "name": HOSTILE,
+                "tax_treatment": "reverse_charge",
+                "tax_id": "IE6388047V",
+            },
+        }.items():
+            set_profile(store, account_id, {**home, **more})
+        for month, account_id, at in (
+            (8, "acme", datetime(2026, 9, 5, tzinfo=UTC)),
+            (9, "acme", datetime(2026, 10, 5, tzinfo=UTC)),
+            (10, "tokyo", datetime(2026, 11, 5, tzinfo=UTC)),
+            (10, "acme", datetime(2027, 1, 5, tzinfo=UTC)),
+        ):
+            closed = close(settings, store, date(2026, month, 1), account_id=account_id, now=at)
+            assert not closed.held, closed.held
+        credit_note(
+            settings, store, "INV-2027-000001", 1000, reason=f"outage {HOSTILE}",
+            now=datetime(2027, 1, 8, tzinfo=UTC),
+        )  # fmt: skip
+        render_missing(settings, store)
+        at = datetime(2027, 1, 9, tzinfo=UTC)
+        close(settings, store, date(2026, 10, 1), account_id="mallory", now=at)
 
 
 def make_raw_lake(settings: Settings) -> None:
