@@ -10,6 +10,7 @@ import streamlit as st
 from app import formats
 from app.gate import Account, Gate
 from app.lake import LakeReader
+from app.queries.closing import Closing, gather_closing
 from app.queries.credits import (
     BalanceDay,
     LedgerFilter,
@@ -56,6 +57,7 @@ from app.queries.usage import (
 )
 from app.usage_address import EventKey, UsageView
 from billing.incidents import Incident
+from billing.invoices.explain import Explained
 from billing.position import CreditPosition
 from billing.store import Store, open_store, store_exists
 from warehouse.errors import MeterhouseError
@@ -222,6 +224,16 @@ def advice_weeks(gate: Gate, account_id: str) -> Mapping[int, tuple[Week, ...]]:
 def advice_events(gate: Gate, account_id: str, chosen: Advice, page: int) -> AdviceEvents:
     """A page of the events of an advice."""
     return _advice_events(_key(gate), account_id, chosen, page, gate)
+
+
+def explained(gate: Gate, account_id: str, number: str, line: int) -> Explained:
+    """What a line of one of the account's invoices is made from; raises MeterhouseError."""
+    return _explained(_key(gate), account_id, number, line, gate)
+
+
+def closing(gate: Gate, month: date) -> Closing:
+    """How the closing of a month stands, at most :data:`HEAD_SECONDS` old; MeterhouseError."""
+    return _closing(_key(gate), month, gate)
 
 
 def _key(gate: Gate) -> tuple[str, Publication | None]:
@@ -409,3 +421,16 @@ def _advice_events(
     key: tuple[str, Publication | None], account_id: str, chosen: Advice, page: int, _gate: Gate
 ) -> AdviceEvents:
     return gather_advice_events(_gate.enter(account_id), chosen, page)
+
+
+@st.cache_resource(max_entries=4, ttl="1h", show_spinner="Reading the operations …")
+def _explained(
+    key: tuple[str, Publication | None], account_id: str, number: str, line: int, _gate: Gate
+) -> Explained:
+    # Shared, not copied: a line may have very many operations, and all of it is frozen.
+    return _gate.enter(account_id).explained(number, line)
+
+
+@st.cache_data(max_entries=8, ttl=HEAD_SECONDS, show_spinner="Trying the close …")
+def _closing(key: tuple[str, Publication | None], month: date, _gate: Gate) -> Closing:
+    return gather_closing(_gate, month, datetime.now(UTC))

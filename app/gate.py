@@ -22,6 +22,8 @@ from billing.alerts.simulation import SimulatedAlert, past_months, simulate, use
 from billing.budgets.budget import Budget
 from billing.budgets.limits import Limit, limits_of
 from billing.budgets.stored import list_budgets, smallest_limit
+from billing.invoices.explain import Explained, explain_line
+from billing.invoices.issued import get_issued
 from billing.position import CreditPosition, credit_position
 from billing.store import Store
 from billing.validation import next_month
@@ -160,6 +162,18 @@ class AccountReader:
             return None
         end = midnight(next_month(month), self.account.time_zone)
         return self.ask_store(lambda store, account: smallest_limit(store, account, end))
+
+    def explained(self, number: str, line: int) -> Explained:
+        """What a line of one of its invoices is made from.
+
+        Raises MeterhouseError where it has no such invoice or line.
+        """
+        lake = self._gate.lake()
+
+        def ask(store: Store, account: str) -> Explained:
+            return explain_line(lake, store, get_issued(store, number, account), line)
+
+        return self.ask_store(ask)
 
     def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
         """The alerts that ``budget`` would have sent over past months."""

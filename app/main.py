@@ -49,6 +49,12 @@ def main() -> None:
                     url_path="credits",
                 ),
                 st.Page(
+                    "views/invoices.py",
+                    title="Invoices",
+                    icon=":material/receipt_long:",
+                    url_path="invoices",
+                ),
+                st.Page(
                     "views/insights.py",
                     title="Insights",
                     icon=":material/insights:",
@@ -67,7 +73,13 @@ def main() -> None:
                     title="Data health",
                     icon=":material/monitor_heart:",
                     url_path="data-health",
-                )
+                ),
+                st.Page(
+                    "views/closing.py",
+                    title="Closing",
+                    icon=":material/event_available:",
+                    url_path="closing",
+                ),
             ],
         }
     )

@@ -123,7 +123,7 @@ def sample_lots(
 
 
 def grant_sample(store: Store, lots: Iterable[SampleLot]) -> int:
-    """Grant lots that are not there yet; how many were new."""
+    """Grant lots that are not there yet, as on the day that they begin; how many were new."""
     return sum(
         grant(
             store,
@@ -137,6 +137,7 @@ def grant_sample(store: Store, lots: Iterable[SampleLot]) -> int:
             currency=lot.currency,
             reference=lot.reference,
             actor="meterhouse sample",
+            now=lot.effective_at,
         ).is_new
         for lot in lots
     )

@@ -38,6 +38,8 @@ class Store:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection that sees one consistent state; nothing it does is kept."""
         with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager

@@ -3,14 +3,13 @@
 Credits are Decimals as the marts hold them; days are the account's own, times UTC.
 """
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from app.csv_text import csv_text
 from app.gate import AccountQuestion, AccountReader
 from billing.position import LotPosition
 
@@ -141,12 +140,9 @@ def gather_ledger(reader: AccountReader, chosen: LedgerFilter, page: int) -> Led
 
 def ledger_csv(reader: AccountReader, chosen: LedgerFilter) -> str:
     """The filtered ledger, the oldest posting first, with every digit; times are UTC."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Posting))
-    for posting in reader.ask(WHOLE_LEDGER, **_parameters(chosen)):
-        writer.writerow(_cell(getattr(posting, field.name)) for field in fields(Posting))
-    return text.getvalue()
+    names = [field.name for field in fields(Posting)]
+    postings = reader.ask(WHOLE_LEDGER, **_parameters(chosen))
+    return csv_text(names, ([getattr(posting, name) for name in names] for posting in postings))
 
 
 def soon(lots: Iterable[LotPosition], now: datetime, days: int) -> list[LotPosition]:
@@ -172,15 +168,3 @@ def _parameters(chosen: LedgerFilter) -> dict[str, Any]:
         "first": chosen.first,
         "last": chosen.last,
     }
-
-
-def _cell(value: Any) -> str:
-    """A value as text; what a spreadsheet might run as a formula has a ``'`` before it."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value.isoformat()}Z"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in tuple("=+-@\t\r\n") else text

@@ -30,7 +30,6 @@ from app.markup import (
     table,
     tag,
 )
-from app.markup import link as anchor
 from app.queries.credits import (
     POSTING_KINDS,
     LedgerFilter,
@@ -41,7 +40,7 @@ from app.queries.credits import (
 )
 from app.views.balance import draw_balance
 from app.views.credits_buying import draw_message, draw_packages, draw_purchases
-from app.views.parts import card, choose_account, no_accounts, row, watch, write
+from app.views.parts import card, choose_account, no_accounts, pager, row, watch, write
 from billing.lots import Lot
 from billing.position import LotPosition
 from warehouse.errors import MeterhouseError
@@ -284,7 +283,13 @@ def _ledger(
                 ],
                 [_posting_row(account, posting) for posting in page.postings],
             ),
-            _pager(account, view, page),
+            pager(
+                page.number,
+                page.pages,
+                lambda number: link(account.account_id, replace(view, page=number, purchase=None)),
+                "‹ Newer",
+                "Older ›",
+            ),
         )
         st.download_button(
             "Export as CSV",
@@ -380,33 +385,6 @@ _KIND_BADGES = {"overage": "bad", "expiry": "warn", "void": "warn", "chargeback"
 
 def _signed(change: Decimal) -> str:
     return f"+{formats.credits(change)}" if change > 0 else formats.credits(change)
-
-
-def _pager(account: Account, view: CreditsView, page: LedgerPage) -> Html | None:
-    """The way to other pages; None where there is one."""
-    if page.pages <= 1:
-        return None
-
-    def to(number: int, text: str, label: str) -> Html:
-        if not 1 <= number <= page.pages or number == page.number:
-            return tag("span", text, class_="mh-choice mh-off", aria_disabled="true")
-        there = replace(view, page=number, purchase=None)
-        return anchor(link(account.account_id, there), text, label=label, class_="mh-choice")
-
-    return tag(
-        "nav",
-        to(1, "« First", "First page"),
-        to(page.number - 1, "‹ Newer", "Page before"),
-        tag(
-            "span",
-            f"Page {formats.number(page.number)} of {formats.number(page.pages)}",
-            class_="mh-soft",
-        ),
-        to(page.number + 1, "Older ›", "Next page"),
-        to(page.pages, "Last »", "Last page"),
-        class_="mh-pager",
-        aria_label="Pages",
-    )
 
 
 if __name__ == "__main__":

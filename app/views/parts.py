@@ -1,13 +1,13 @@
 """Pieces of layout that the pages share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import address
+from app import address, formats
 from app.context import shared_reader
 from app.gate import Account, Gate
-from app.markup import Child, Html, empty, join
+from app.markup import Child, Html, empty, join, link, tag
 from warehouse.publication import Publication
 
 WATCH_SECONDS = 15
@@ -76,6 +76,34 @@ def nothing_published(gate: Gate) -> Html:
             "meterhouse load --source meterhouse usage.ndjson",
             "meterhouse refresh",
         ),
+    )
+
+
+def pager(
+    page: int,
+    pages: int,
+    href: Callable[[int], str],
+    back: str = "‹ Back",
+    onward: str = "Next ›",
+) -> Html | None:
+    """The way to other pages, each at its ``href``; None where there is one."""
+    if pages <= 1:
+        return None
+
+    def to(number: int, text: str, label: str) -> Html:
+        if not 1 <= number <= pages or number == page:
+            return tag("span", text, class_="mh-choice mh-off", aria_disabled="true")
+        return link(href(number), text, label=label, class_="mh-choice")
+
+    return tag(
+        "nav",
+        to(1, "« First", "First page"),
+        to(page - 1, back, "Page before"),
+        tag("span", f"Page {formats.number(page)} of {formats.number(pages)}", class_="mh-soft"),
+        to(page + 1, onward, "Next page"),
+        to(pages, "Last »", "Last page"),
+        class_="mh-pager",
+        aria_label="Pages",
     )
 
 

@@ -6,8 +6,8 @@ documents that are missing are rendered.
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from billing.currencies import MINOR_DIGITS
+from billing.invoice_schema import invoice
 from billing.invoices import guards
 from billing.invoices.charges import (
     Line,
@@ -30,7 +31,7 @@ from billing.invoices.charges import (
 )
 from billing.invoices.facts import Facts, MonthFacts, UsageRow, read_facts
 from billing.invoices.guards import Hold, Limits
-from billing.invoices.issued import Issued, OverageLot, ToIssue, as_json, issue, list_issued
+from billing.invoices.issued import Issued, OverageLot, ToIssue, as_json, issue, read_issued
 from billing.invoices.parties import (
     Issuer,
     Profile,
@@ -42,6 +43,7 @@ from billing.invoices.parties import (
     tax_at,
 )
 from billing.invoices.rounding import fitted
+from billing.live_usage import Lake
 from billing.schema import credit_grant
 from billing.store import Store, current_user
 from billing.usage_sums import open_lake
@@ -89,6 +91,15 @@ class Books:
         return tax_at(profile, self.issuer.country, self.rates, month) if profile else None
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What a close would do, and what it follows from."""
+
+    closed: Closed
+    facts: Facts
+    books: Books
+
+
 def close(
     settings: Settings,
     store: Store,
@@ -104,52 +115,83 @@ def close(
     """Close a month for all accounts, or one: issue what the guards let through, once.
 
     ``accept`` names accounts whose total is right although it is far from earlier ones. ``told`` is
-    called after each document is stored. Raises MeterhouseError when another close runs, nothing is
-    published yet, there is no issuer, or the account has no such month.
+    called after each document is stored. A dry run writes nothing and waits for nobody. Raises
+    MeterhouseError when another close runs, nothing is published yet, there is no issuer, or the
+    account has no such month.
     """
     at = now or datetime.now(UTC)
-    with alone(settings, store), open_lake(settings) as lake:
-        publication = lake.publication()
-        if publication is None:
-            raise MeterhouseError("nothing is published yet; run `meterhouse refresh`")
-        facts = read_facts(lake, publication, month, account_id)
-        books = read_books(store, account_id)
-        accounts = sorted(account for account, day in facts.months if day == month)
-        if account_id is not None and not accounts:
-            raise MeterhouseError(
-                f"{account_id} has no usage and no credits up to {month:%Y-%m}; "
-                "`meterhouse accounts list` shows all accounts"
-            )
-        blocked = _failed_checks(settings)
-        limits = limits_of(settings)
+    with nullcontext() if dry_run else alone(settings, store), open_lake(settings) as lake:
+        found = preview(
+            store,
+            lake,
+            month,
+            limits_of(settings),
+            account_id=account_id,
+            failed_checks=[check.check_name for check in status(settings).errors],
+            accept=accept,
+            now=at,
+        )
+        if dry_run:
+            return found.closed
         issued: list[Issued] = []
-        drafts: list[Prepared] = []
-        held: list[Hold] = []
-        already: list[str] = []
-        for account in accounts:
-            if _is_closed(books.issued.get(account, ()), month):
-                already.append(account)
-                continue
-            found = prepared(facts, books, account, month, limits, at, account in accept)
-            if isinstance(found, Prepared) and not blocked:
-                drafts.append(found)
-            else:
-                held += [Hold(account, "checks", blocked)] if blocked else []
-                held += [] if isinstance(found, Prepared) else found
-        if not dry_run:
-            for draft in drafts:
-                for document in issue(
-                    store,
-                    books.issuer,
-                    draft.documents,
-                    draft.lots,
-                    raw_load_id=publication.raw_load_id,
-                    now=at,
-                    actor=actor or current_user(),
-                ):
-                    issued.append(document)
-                    told(document)
-    return Closed(month, tuple(issued), tuple(drafts), tuple(held), tuple(already))
+        for draft in found.closed.drafts:
+            for document in issue(
+                store,
+                found.books.issuer,
+                draft.documents,
+                draft.lots,
+                raw_load_id=found.facts.publication.raw_load_id,
+                now=at,
+                actor=actor or current_user(),
+            ):
+                issued.append(document)
+                told(document)
+    return replace(found.closed, issued=tuple(issued))
+
+
+def preview(
+    store: Store,
+    lake: Lake,
+    month: date,
+    limits: Limits,
+    *,
+    account_id: str | None = None,
+    failed_checks: Sequence[str] = (),
+    accept: Collection[str] = (),
+    now: datetime,
+) -> Preview:
+    """What closing a month would do now; writes nothing and waits for nobody.
+
+    ``failed_checks`` are error checks that failed since the publication: they hold every account.
+    Raises MeterhouseError when nothing is published yet, there is no issuer, or the account has no
+    such month.
+    """
+    publication = lake.publication()
+    if publication is None:
+        raise MeterhouseError("nothing is published yet; run `meterhouse refresh`")
+    facts = read_facts(lake, publication, month, account_id)
+    books = read_books(store, account_id)
+    accounts = sorted(account for account, day in facts.months if day == month)
+    if account_id is not None and not accounts:
+        raise MeterhouseError(
+            f"{account_id} has no usage and no credits up to {month:%Y-%m}; "
+            "`meterhouse accounts list` shows all accounts"
+        )
+    drafts: list[Prepared] = []
+    held: list[Hold] = []
+    already: list[str] = []
+    for account in accounts:
+        if _is_closed(books.issued.get(account, ()), month):
+            already.append(account)
+            continue
+        found = prepared(facts, books, account, month, limits, now, account in accept)
+        if isinstance(found, Prepared) and not failed_checks:
+            drafts.append(found)
+            continue
+        if failed_checks:
+            held.append(Hold(account, "checks", guards.checks_are_green(failed_checks)))
+        held += [] if isinstance(found, Prepared) else found
+    return Preview(Closed(month, (), tuple(drafts), tuple(held), tuple(already)), facts, books)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -171,7 +213,7 @@ def prepared(
     """The documents of an account's month, or what holds them. Pure."""
     own = facts.months[account, month]
     earlier = books.issued.get(account, ())
-    invoiced = sorted({past.month for past in earlier if past.series == "invoice"})
+    invoiced = _months_invoiced(earlier)
     granted = books.lots.get(account, Decimal(0))
     holds = guards.as_holds(
         account,
@@ -201,13 +243,7 @@ def prepared(
     all_lines: list[Line] = []
     lines_before = [line for past in earlier for line in past.lines]
     for currency in _currencies(facts, earlier, own, invoiced):
-        known = {
-            day: MonthCharges(tax, facts.charges.get((account, day), {}).get(currency, ()))
-            for day, tax in taxes.items()
-            if tax is not None
-        }
-        before = [line for past in earlier if past.currency == currency for line in past.lines]
-        lines = lines_of(month, known, before, currency)
+        lines = lines_owed(facts, books, account, month, currency)
         if currency != own.currency and lines[0].kind == "covered":
             continue
         totals = [
@@ -232,6 +268,27 @@ def prepared(
     )
 
 
+def lines_owed(
+    facts: Facts, books: Books, account: str, month: date, currency: str, *, is_alone: bool = False
+) -> list[Line]:
+    """What an account owes in a currency beyond its documents: of a month and those before it.
+
+    ``is_alone`` leaves out what corrects other months; of a month that was invoiced that is the
+    difference to what is known now. Empty where the month's tax is not known.
+    """
+    issued = books.issued.get(account, ())
+    days = {month} if is_alone else {month, *_months_invoiced(issued)}
+    known = {
+        day: MonthCharges(tax, facts.charges.get((account, day), {}).get(currency, ()))
+        for day in sorted(days)
+        if (tax := books.tax(account, day)) is not None
+    }
+    if month not in known:
+        return []
+    before = [line for past in issued if past.currency == currency for line in past.lines]
+    return lines_of(month, known, before, currency)
+
+
 def sum_of_usage(lines: Iterable[Line]) -> Decimal:
     """Credits of usage that lines charge."""
     return sum((line.credits for line in lines if line.kind in ("overage", "usage")), Decimal(0))
@@ -248,9 +305,12 @@ def read_books(store: Store, account_id: str | None = None) -> Books:
     for profile in list_profiles(store, account_id):
         profiles[profile.account_id].append(profile)
     issued: dict[str, list[Issued]] = defaultdict(list)
-    for past in list_issued(store, account_id=account_id):
-        issued[past.account_id].append(past)
-    return Books(issuer, profiles, list_tax_rates(store), issued, _invoice_lots(store))
+    chosen = invoice.c.account_id == account_id if account_id is not None else sa.true()
+    with store.reading() as connection:  # at once: lots go with their invoices
+        for past in read_issued(connection, chosen):
+            issued[past.account_id].append(past)
+        lots = _invoice_lots(connection)
+    return Books(issuer, profiles, list_tax_rates(store), issued, lots)
 
 
 @contextmanager
@@ -372,6 +432,10 @@ def _currencies(
     return [own.currency, *sorted(others - {own.currency})]
 
 
+def _months_invoiced(issued: Sequence[Issued]) -> list[date]:
+    return sorted({past.month for past in issued if past.series == "invoice"})
+
+
 def _nameless(books: Books, account: str, month: date) -> str | None:
     if profile_at(books.profiles.get(account, ()), month) is not None:
         return None
@@ -382,25 +446,16 @@ def _nameless(books: Books, account: str, month: date) -> str | None:
 
 
 def _is_closed(issued: Sequence[Issued], month: date) -> bool:
-    months = [past.month for past in issued if past.series == "invoice"]
-    return bool(months) and month <= max(months)
+    months = _months_invoiced(issued)
+    return bool(months) and month <= months[-1]
 
 
-def _invoice_lots(store: Store) -> dict[str, Decimal]:
+def _invoice_lots(connection: sa.Connection) -> dict[str, Decimal]:
     """Credits of the lots that took invoiced overage off accounts."""
     query = sa.select(credit_grant.c.account_id, credit_grant.c.credits).where(
         credit_grant.c.reference.startswith("invoice:")
     )
     sums: dict[str, Decimal] = defaultdict(Decimal)
-    with store.reading() as connection:
-        for row in connection.execute(query):
-            sums[row.account_id] += row.credits
+    for row in connection.execute(query):
+        sums[row.account_id] += row.credits
     return sums
-
-
-def _failed_checks(settings: Settings) -> str | None:
-    """Error checks that failed since; what is published passed them when it was."""
-    failed = [check.check_name for check in status(settings).errors]
-    if not failed:
-        return None
-    return f"checks fail: {', '.join(failed)}; `meterhouse status` says how"

@@ -12,9 +12,10 @@ from decimal import Decimal
 from billing.grants import list_lots
 from billing.invoices.charges import Line
 from billing.invoices.issued import Issued, get_issued, list_issued
+from billing.live_usage import Lake
 from billing.lots import Lot
 from billing.store import Store
-from billing.usage_sums import OpenLake, open_lake
+from billing.usage_sums import open_lake
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings
@@ -55,29 +56,34 @@ class Explained:
 
 
 def explain(settings: Settings, store: Store, number: str, line_number: int) -> Explained:
+    """What a line of any account's invoice is made from; raises as :func:`explain_line`."""
+    with open_lake(settings) as lake:
+        return explain_line(lake, store, get_issued(store, number), line_number)
+
+
+def explain_line(lake: Lake, store: Store, issued: Issued, line_number: int) -> Explained:
     """What a line is made from.
 
-    Raises MeterhouseError for an unknown invoice or line, and before anything is published.
+    Raises MeterhouseError for an unknown line, and before anything is published.
     """
-    issued = get_issued(store, number)
+    number = issued.number
     line = next((line for line in issued.lines if line.number == line_number), None)
     if line is None:
         raise MeterhouseError(f"{number} has lines 1 to {len(issued.lines)}, and no {line_number}")
-    with open_lake(settings) as lake:
-        publication = lake.publication()
-        if publication is None:
-            raise MeterhouseError("nothing is published yet; run `meterhouse refresh`")
-        starts, ends = _bounds(lake, publication, issued.account_id, line.month)
-        if line.kind in ("purchase", "refund", "chargeback"):
-            all_lots = list_lots(store, issued.account_id)
-            lots = tuple(lot for lot in all_lots if _moved(lot, line, issued, starts, ends))
-            return Explained(issued, line, (), Decimal(0), Decimal(0), lots)
-        if line.kind == "goodwill":
-            return Explained(issued, line, (), Decimal(0), Decimal(0), ())
-        found = _events(lake, publication, issued, issued.raw_load_id, starts, ends)
-        if line.is_correction:
-            before = _load_before(store, issued, line.month)
-            found = _changes(_events(lake, publication, issued, before, starts, ends), found)
+    publication = lake.publication()
+    if publication is None:
+        raise MeterhouseError("nothing is published yet; run `meterhouse refresh`")
+    starts, ends = _bounds(lake, publication, issued.account_id, line.month)
+    if line.kind in ("purchase", "refund", "chargeback"):
+        all_lots = list_lots(store, issued.account_id)
+        lots = tuple(lot for lot in all_lots if _moved(lot, line, issued, starts, ends))
+        return Explained(issued, line, (), Decimal(0), Decimal(0), lots)
+    if line.kind == "goodwill":
+        return Explained(issued, line, (), Decimal(0), Decimal(0), ())
+    found = _events(lake, publication, issued, issued.raw_load_id, starts, ends)
+    if line.is_correction:
+        before = _load_before(store, issued, line.month)
+        found = _changes(_events(lake, publication, issued, before, starts, ends), found)
     total = sum((event.credits or Decimal(0) for event in found.values()), Decimal(0))
     events = tuple(sorted(found.values(), key=lambda event: (event.occurred_at, event.event_id)))
     return Explained(issued, line, events, total, total - line.credits, ())
@@ -96,7 +102,7 @@ def _moved(lot: Lot, line: Line, issued: Issued, starts: datetime, ends: datetim
 
 
 def _bounds(
-    lake: OpenLake, publication: Publication, account_id: str, month: date
+    lake: Lake, publication: Publication, account_id: str, month: date
 ) -> tuple[datetime, datetime]:
     rows = lake.rows(
         "select starts_at, ends_at from marts.main.fct_invoice_month"
@@ -111,7 +117,7 @@ def _bounds(
 
 
 def _events(
-    lake: OpenLake,
+    lake: Lake,
     publication: Publication,
     issued: Issued,
     load_id: int,

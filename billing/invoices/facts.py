@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from billing.invoices.charges import Charge, Kind
-from billing.usage_sums import OpenLake
+from billing.live_usage import Lake
 from warehouse.publication import Publication
 
 
@@ -65,7 +65,7 @@ class Facts:
 
 
 def read_facts(
-    lake: OpenLake, publication: Publication, month: date, account_id: str | None = None
+    lake: Lake, publication: Publication, month: date, account_id: str | None = None
 ) -> Facts:
     """Everything of the months up to ``month`` that a close needs, of one account or of all."""
     where = "month <= $month" + (" and account_id = $account" if account_id else "")
@@ -117,7 +117,7 @@ def _usage(ask: Any, where: str, by: str) -> dict[str, tuple[UsageRow, ...]]:
     return {account: tuple(rows) for account, rows in found.items()}
 
 
-def _pending(lake: OpenLake, publication: Publication) -> dict[str, datetime]:
+def _pending(lake: Lake, publication: Publication) -> dict[str, datetime]:
     if not lake.has_table("raw.main.usage_event"):
         return {}
     rows = lake.head_rows(

@@ -111,6 +111,11 @@ def total_is_sane(
     )
 
 
+def checks_are_green(failed: Sequence[str]) -> str:
+    """Error checks that failed since; what is published passed them when it was."""
+    return f"checks fail: {', '.join(failed)}; `meterhouse status` says how"
+
+
 def as_holds(account_id: str, found: Iterable[tuple[str, str | None]]) -> list[Hold]:
     """The guards that tripped."""
     return [Hold(account_id, guard, reason) for guard, reason in found if reason]

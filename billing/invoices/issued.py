@@ -147,10 +147,13 @@ def list_issued(
         return read_issued(connection, sa.and_(*where))
 
 
-def get_issued(store: Store, number: str) -> Issued:
-    """One by its number. Raises MeterhouseError where there is none."""
+def get_issued(store: Store, number: str, account_id: str | None = None) -> Issued:
+    """One by its number, of an account where one is named. Raises MeterhouseError without it."""
+    where = invoice.c.number == number.strip()
+    if account_id is not None:
+        where = sa.and_(where, invoice.c.account_id == account_id)
     with store.reading() as connection:
-        found = read_issued(connection, invoice.c.number == number.strip())
+        found = read_issued(connection, where)
     if not found:
         raise MeterhouseError(f"there is no invoice {number}; `meterhouse invoices list` shows all")
     return found[0]
@@ -210,6 +213,11 @@ def document_of(store: Store, number: str) -> bytes:
             f"{number} has no document yet; `meterhouse invoices render` makes what is missing"
         )
     return bytes(found)
+
+
+def file_name(number: str) -> str:
+    """What the document of an invoice is called as a file."""
+    return f"{number.replace('/', '-')}.pdf"
 
 
 def content_hash(content: str) -> str:

@@ -79,12 +79,16 @@ def sign_of(content: Content) -> int:
 
 
 def line_text(content: Content, line: Content) -> str:
-    """What a line says it is for."""
-    language = content["recipient"]["language"]
+    """What a line says it is for, in the document's language."""
+    month = date.fromisoformat(line["month"])
+    return described(line["kind"], month, line["is_correction"], content["recipient"]["language"])
+
+
+def described(kind: str, month: date, is_correction: bool, language: str) -> str:
+    """What a line of a kind and month is for."""
     words = WORDS[language]
-    month = month_name(date.fromisoformat(line["month"]), language)
-    text = words[f"line_{line['kind']}"].format(month=month)
-    return words["correction"].format(text=text) if line["is_correction"] else text
+    text = words[f"line_{kind}"].format(month=month_name(month, language))
+    return words["correction"].format(text=text) if is_correction else text
 
 
 def due_date(content: Content) -> date:

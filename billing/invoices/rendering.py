@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 
 from billing.accounts import get_account
 from billing.invoices.document import render
-from billing.invoices.issued import Issued, document_of, keep_document, list_issued, undrawn
+from billing.invoices.issued import (
+    Issued,
+    document_of,
+    file_name,
+    keep_document,
+    list_issued,
+    undrawn,
+)
 from billing.store import Store
 from warehouse.settings import Settings
 
@@ -62,4 +69,4 @@ def to_deliver(store: Store, sent: Container[str]) -> Iterator[Delivery]:
 
 def attachment_of(store: Store, delivery: Delivery) -> tuple[str, bytes]:
     """File name and PDF to attach. Raises MeterhouseError before it was rendered."""
-    return f"{delivery.number.replace('/', '-')}.pdf", document_of(store, delivery.number)
+    return file_name(delivery.number), document_of(store, delivery.number)

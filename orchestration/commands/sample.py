@@ -13,6 +13,7 @@ from billing.packages import add_sample_offers
 from billing.rates import add_sample_rates
 from billing.sample_budgets import add_sample_budgets, sample_budgets
 from billing.sample_credits import grant_sample, sample_lots, sample_overage_price
+from billing.sample_invoices import declare_sample_parties
 from billing.store import open_store
 from ingest.sample import SampleAccount, SampleManifest, SampleSpec, sample_accounts, write_sample
 from orchestration.commands.tables import print_table
@@ -58,7 +59,7 @@ def sample(
     """
     settings = load_settings()
     now = datetime.now(UTC)
-    note = settings.home / "sample.json"
+    note = sample_note(settings)
     before = None if output else _noted_spec(note)
     spec = SampleSpec(
         seed=seed,
@@ -84,7 +85,7 @@ def sample(
 
 
 def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
-    """Add the sample's accounts, rates and packages to the store, where they are not there yet."""
+    """Add the sample's accounts, rates, packages and who issues invoices to whom, where missing."""
     settings.home.mkdir(parents=True, exist_ok=True)
     with open_store(settings) as store:
         known = declared_account_ids(store)
@@ -103,8 +104,10 @@ def declare(settings: Settings, accounts: tuple[SampleAccount, ...]) -> None:
             )
         rates = add_sample_rates(store)
         packages = add_sample_offers(store, {account.currency for account in accounts})
+        recipients = declare_sample_parties(store, settings.platform_name)
     click.echo(
-        f"declared {len(new)} accounts, {len(rates.added)} rates and {packages} package offers",
+        f"declared {len(new)} accounts, {len(rates.added)} rates, {packages} package offers and "
+        f"{recipients} recipients of invoices",
         err=True,
     )
 
@@ -124,6 +127,11 @@ def give_credits(settings: Settings, manifest: SampleManifest) -> None:
         )
         budgets = add_sample_budgets(store, sample_budgets(manifest.logged_credits, spec.days))
     click.echo(f"granted {count} lots of credits, set {budgets} budgets", err=True)
+
+
+def sample_note(settings: Settings) -> Path:
+    """Where a home notes which sample it holds; there is none in a home without."""
+    return settings.home / "sample.json"
 
 
 def chosen_end(until: str | None, before: dict[str, Any] | None, now: datetime) -> datetime:

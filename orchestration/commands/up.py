@@ -3,11 +3,13 @@
 import socket
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from orchestration.commands.sample import sample
+from billing.store import open_store
+from orchestration.commands.sample import sample, sample_note
 from orchestration.loading import failure_of, load_landing
 from orchestration.supervisor import supervising
 from orchestration.tether import POLITE_SECONDS
@@ -41,6 +43,8 @@ def up(context: click.Context, no_sample: bool, no_dagster: bool) -> None:
         _say("the lake is empty: making sample usage")
         context.invoke(sample)
     fill(settings)
+    if sample_note(settings).exists():
+        invoice_sample(settings)
     start(settings, began, with_dagster=not no_dagster)
 
 
@@ -65,6 +69,18 @@ def fill(settings: Settings) -> None:
     except MeterhouseError as error:
         if publication is None:
             raise
+        _say(str(error))
+
+
+def invoice_sample(settings: Settings) -> None:
+    """Issue the invoices of a sample's past months, once."""
+    from billing.sample_invoices import close_sample
+
+    try:
+        with open_store(settings) as store:
+            if documents := close_sample(settings, store, datetime.now(UTC)):
+                _say(f"issued {documents} sample invoices and credit notes of past months")
+    except MeterhouseError as error:
         _say(str(error))
 
 

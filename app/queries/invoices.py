@@ -1,0 +1,331 @@
+"""Everything that the page Invoices shows of one account.
+
+Issued documents come from the operational store, through the gate, as they were issued; months so
+far from the published marts. Amounts are minor units of their currency, credits Decimals.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal, cast
+
+from app.csv_text import csv_text
+from app.gate import AccountQuestion, AccountReader
+from billing.invoices.charges import (
+    Charge,
+    Kind,
+    Line,
+    MonthCharges,
+    Tax,
+    Totals,
+    lines_of,
+    totals_of,
+)
+from billing.invoices.explain import Explained
+from billing.invoices.issued import Issued
+from billing.invoices.parties import (
+    Issuer,
+    Profile,
+    TaxRate,
+    find_issuer,
+    list_profiles,
+    list_tax_rates,
+    profile_at,
+    tax_at,
+)
+from billing.invoices.presentation import described, due_date
+from billing.store import Store
+
+EVENTS_SHOWN = 50
+"""Operations of a line on one page."""
+
+DRAFTS_SHOWN = 2
+"""Months that were not issued yet, the newest ones."""
+
+Status = Literal["credit note", "paid", "due", "overdue"]
+
+_UNKNOWN_TAX = Tax("Z", Decimal(0))
+
+
+@dataclass(frozen=True)
+class DraftMonth:
+    """A month of the account as known now; times are UTC without a zone."""
+
+    month: date
+    plan: str
+    currency: str
+    used_credits: Decimal
+    closing_credits: Decimal
+    events: int
+    unrated_events: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class DraftCharge:
+    """What a month owes for one reason, as known now."""
+
+    month: date
+    currency: str
+    kind: str
+    credits: Decimal
+    unit_price: Decimal | None
+    gross_minor: int
+    paid_minor: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the invoice of a month would say now, in one currency.
+
+    Without ``is_taxed`` nobody knows yet how the account is taxed, and amounts have no tax.
+    ``is_running`` while the month is not over.
+    """
+
+    month: DraftMonth
+    currency: str
+    lines: tuple[Line, ...]
+    totals: Totals
+    is_taxed: bool
+    is_running: bool
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What must be known before the account's first invoice."""
+
+    issuer: Issuer | None
+    profiles: tuple[Profile, ...]
+    rates: tuple[TaxRate, ...]
+
+    def tax(self, month: date) -> Tax | None:
+        """How a month is taxed; None where that is not known."""
+        profile = profile_at(self.profiles, month)
+        if self.issuer is None or profile is None:
+            return None
+        return tax_at(profile, self.issuer.country, self.rates, month)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the statement of account; ``open_minor`` is what is open after it."""
+
+    day: date
+    number: str
+    kind: Literal["invoice", "credit note", "payment"]
+    month: date
+    currency: str
+    amount_minor: int
+    open_minor: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """The statement of a currency: what was open before the entries, and after them."""
+
+    currency: str
+    opening_minor: int
+    entries: tuple[Entry, ...]
+    closing_minor: int
+
+
+MONTHS = AccountQuestion("rpt_invoices_month", DraftMonth, where="month > $after", order="month")
+CHARGES = AccountQuestion("rpt_invoices_draft", DraftCharge, order="month, currency, kind")
+
+
+def setup_of(store: Store, account_id: str) -> Setup:
+    """Who issues, whom the account's invoices name, and the rates of tax."""
+    return Setup(
+        find_issuer(store),
+        tuple(list_profiles(store, account_id)),
+        tuple(list_tax_rates(store)),
+    )
+
+
+def gather_drafts(reader: AccountReader, issued: Sequence[Issued], now: datetime) -> list[Draft]:
+    """The months that were not issued yet, the newest first, as an invoice would say them now.
+
+    What corrects earlier months stands on the first of them, as it will be invoiced.
+    """
+    setup = reader.ask_store(setup_of)
+    invoiced = sorted({past.month for past in issued if past.series == "invoice"})
+    after = invoiced[-1] if invoiced else date.min
+    clock = now.astimezone(UTC).replace(tzinfo=None)
+    months = [each for each in reader.ask(MONTHS, after=after) if each.starts_at <= clock]
+    months = months if invoiced else months[-DRAFTS_SHOWN:]
+    charges = reader.ask(CHARGES)
+    drafts = []
+    for position, month in enumerate(months):
+        days = [month.month, *(invoiced if position == 0 else [])]
+        currencies = {month.currency, *(each.currency for each in charges if each.month in days)}
+        for currency in sorted(currencies, key=lambda each: (each != month.currency, each)):
+            lines = _lines(setup, days, charges, issued, currency)
+            if currency != month.currency and lines[0].kind == "covered":
+                continue
+            drafts.append(
+                Draft(
+                    month,
+                    currency,
+                    tuple(lines),
+                    totals_of(lines),
+                    setup.tax(month.month) is not None,
+                    clock < month.ends_at,
+                )
+            )
+    return drafts[::-1][:DRAFTS_SHOWN]
+
+
+def status_of(issued: Issued, today: date) -> Status:
+    """How a document stands on a day."""
+    if issued.series == "credit_note":
+        return "credit note"
+    if issued.totals.due_minor <= 0:
+        return "paid"
+    return "overdue" if due_date(issued.content) < today else "due"
+
+
+def corrected_by(document: Issued, issued: Iterable[Issued]) -> list[Issued]:
+    """Later documents that credit an invoice or correct its month."""
+    if document.series != "invoice":
+        return []
+    return [
+        other
+        for other in issued
+        if other.invoice_id != document.invoice_id
+        and other.currency == document.currency
+        and (
+            other.corrects == document.number
+            or other.reference == f"{document.reference}:note"
+            or any(line.is_correction and line.month == document.month for line in other.lines)
+        )
+    ]
+
+
+def corrects(document: Issued, issued: Iterable[Issued]) -> list[Issued]:
+    """Earlier invoices that a document credits, or whose months it corrects."""
+    return [other for other in issued if document in corrected_by(other, (document,))]
+
+
+def statements(issued: Sequence[Issued], year: int | None) -> list[Account]:
+    """The statement of account of each currency, of a year or from the beginning.
+
+    An invoice adds what it asks for, a credit note takes off; what was paid at a checkout already
+    stands on the invoice that lists it and is taken off at once.
+    """
+    accounts = []
+    for currency in dict.fromkeys(document.currency for document in issued):
+        opening = running = 0
+        entries: list[Entry] = []
+        for document in issued:
+            if document.currency != currency:
+                continue
+            is_before = year is not None and document.issue_date.year < year
+            is_after = year is not None and document.issue_date.year > year
+            if is_after:
+                continue
+            for kind, amount in _moves(document):
+                running += amount
+                if is_before:
+                    opening = running
+                    continue
+                entries.append(
+                    Entry(
+                        document.issue_date, document.number, kind, document.month, currency,
+                        amount, running,
+                    )
+                )  # fmt: skip
+        accounts.append(Account(currency, opening, tuple(entries), running))
+    return accounts
+
+
+def statement_csv(accounts: Iterable[Account]) -> str:
+    """Statements as CSV, one row an entry; amounts are minor units."""
+    return csv_text(
+        ["date", "document", "kind", "month", "currency", "amount_minor", "open_minor"],
+        (
+            [
+                entry.day.isoformat(), entry.number, entry.kind, f"{entry.month:%Y-%m}",
+                entry.currency, entry.amount_minor, entry.open_minor,
+            ]
+            for account in accounts
+            for entry in account.entries
+        ),
+    )  # fmt: skip
+
+
+def explained_csv(found: Explained) -> str:
+    """What a line is made from as CSV: its events, or the lots that were paid for."""
+    if found.lots:
+        return csv_text(
+            ["invoice", "line", "lot_id", "effective_at", "credits", "paid_minor", "reason"],
+            (
+                [
+                    found.issued.number, found.line.number, lot.grant_id, lot.effective_at,
+                    lot.credits, lot.paid_minor, lot.reason,
+                ]
+                for lot in found.lots
+            ),
+        )  # fmt: skip
+    return csv_text(
+        [
+            "invoice", "line", "occurred_at", "source", "event_id", "category", "model", "credits",
+            "file", "file_line",
+        ],
+        (
+            [
+                found.issued.number, found.line.number, event.occurred_at, event.source,
+                event.event_id, event.category, event.model, event.credits, event.path,
+                event.line_number,
+            ]
+            for event in found.events
+        ),
+    )  # fmt: skip
+
+
+def line_name(line: Line) -> str:
+    """What a line is for, in the app's language."""
+    return described(line.kind, line.month, line.is_correction, "en")
+
+
+def closes_at(month: DraftMonth, grace_days: int) -> datetime:
+    """From when on a month can be invoiced, UTC."""
+    return month.ends_at.replace(tzinfo=UTC) + timedelta(days=grace_days)
+
+
+def _moves(document: Issued) -> list[tuple[Literal["invoice", "credit note", "payment"], int]]:
+    """What a document adds to what is open, and what of it was paid already."""
+    totals = document.totals
+    kind: Literal["invoice", "credit note"] = (
+        "invoice" if document.series == "invoice" else "credit note"
+    )
+    moves: list[tuple[Literal["invoice", "credit note", "payment"], int]] = [
+        (kind, totals.gross_minor + totals.rounding_minor)
+    ]
+    return [*moves, ("payment", -totals.paid_minor)] if totals.paid_minor else moves
+
+
+def _lines(
+    setup: Setup,
+    days: Sequence[date],
+    charges: Sequence[DraftCharge],
+    issued: Sequence[Issued],
+    currency: str,
+) -> list[Line]:
+    known = {
+        day: MonthCharges(
+            setup.tax(day) or _UNKNOWN_TAX,
+            tuple(
+                Charge(
+                    cast(Kind, each.kind), each.credits, each.unit_price, each.gross_minor,
+                    each.paid_minor,
+                )
+                for each in charges
+                if each.month == day and each.currency == currency
+            ),
+        )
+        for day in days
+    }  # fmt: skip
+    before = [line for past in issued if past.currency == currency for line in past.lines]
+    return lines_of(days[0], known, before, currency)
