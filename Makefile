@@ -46,6 +46,7 @@ bench: $(VENV)/development ## Measure against the bare engine and what one would
 	$(BIN)/python -m benchmarks.projection
 	$(BIN)/python -m benchmarks.spikes
 	$(BIN)/python -m benchmarks.budgets
+	$(BIN)/python -m benchmarks.invoices
 
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq

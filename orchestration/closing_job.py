@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from billing.invoices.closing import close
+from billing.invoices.mailing import finish, nobody
 from billing.invoices.parties import find_issuer
-from billing.invoices.rendering import render_missing
 from billing.store import open_store, store_exists
 from warehouse.settings import load_settings
 
@@ -20,17 +20,21 @@ class CloseConfig(dg.Config):
 
 @dg.op
 def issue_invoices(context: dg.OpExecutionContext, config: CloseConfig) -> None:
-    """Issue what the guards let through and render it; who is held is logged with what to do."""
+    """Issue what the guards let through and mail it; who is held is logged with what to do."""
     month = date.fromisoformat(config.month) if config.month else month_before(datetime.now(UTC))
     settings = load_settings()
     with open_store(settings) as store:
         closed = close(settings, store, month)
-        rendered = render_missing(settings, store)
+        finished = finish(settings, store)
     for hold in closed.held:
         context.log.warning(f"{hold.account_id} is held ({hold.guard}): {hold.reason}")
+    for issued in finished.unaddressed:
+        context.log.warning(nobody(issued))
+    done = finished.delivered
     context.log.info(
-        f"{month:%Y-%m}: issued {len(closed.issued)}, rendered {rendered}, "
-        f"closed before {len(closed.already)}"
+        f"{month:%Y-%m}: issued {len(closed.issued)}, closed before {len(closed.already)}; "
+        f"rendered {finished.rendered}, mails sent {done.sent}, failed {done.failed}, "
+        f"refused {done.given_up}"
     )
 
 

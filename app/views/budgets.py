@@ -13,8 +13,8 @@ from app.gate import Account, AccountReader
 from app.markup import Child, Column, badge, empty, figure, heading, join, meter, named, notice, tag
 from app.markup import table as draw_table
 from app.views.parts import card, choose_account, no_accounts, watch, write
-from billing.alerts.delivery import Sender
-from billing.alerts.outbox import deliver, domain_of, history, put_test
+from billing.alerts.delivery import send_due
+from billing.alerts.outbox import domain_of, history, put_test
 from billing.alerts.rules import AlertRule, change_rule, rules_of
 from billing.alerts.running import Measure
 from billing.budgets.budget import (
@@ -412,8 +412,7 @@ def _test(reader: AccountReader, to: str) -> None:
             raise MeterhouseError("write the address that the message goes to")
         domain = domain_of([settings.mail_from])
         reader.ask_store(lambda store, name: put_test(store, name, recipient, domain))
-        with Sender(settings) as send:
-            reader.ask_store(lambda store, _: deliver(store, send))
+        reader.ask_store(lambda store, _: send_due(settings, store))
         st.rerun()
     except MeterhouseError as error:
         write(notice("warn", "No message was sent", str(error)))

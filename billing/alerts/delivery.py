@@ -15,24 +15,34 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from billing.alerts.outbox import Message, Refused
+from billing.alerts.outbox import Delivered, Message, Refused, deliver
 from billing.gateways.signature import sign
+from billing.invoices.issued import document_of, file_name, invoice_of
+from billing.store import Store
+from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
 TIMEOUT_SECONDS = 10
 SIGNATURE_HEADER = "Meterhouse-Signature"
 
 
+def send_due(settings: Settings, store: Store) -> Delivered:
+    """Send every message of the outbox that is due."""
+    with Sender(settings, store) as send:
+        return deliver(store, send)
+
+
 class Sender:
     """Sends messages of the outbox; keeps its connection to the mail server for the next one.
 
     A server that cannot be reached is not asked again by the same sender: a round of a thousand
-    messages waits for it once.
+    messages waits for it once. Documents of invoices are fetched from the store as they are sent.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         """Connects to nothing before the first message."""
         self._settings = settings
+        self._store = store
         self._smtp: smtplib.SMTP | None = None
         self._unreached: dict[str, str] = {}
 
@@ -66,7 +76,7 @@ class Sender:
         self._hang_up()
 
     def _mail(self, message: Message) -> None:
-        mail = mail_of(message, self._settings)
+        mail = self._made(message)
         try:
             if self._smtp is None:
                 self._smtp = self._reach()
@@ -89,6 +99,18 @@ class Sender:
         except OSError:
             self._hang_up()
             raise
+
+    def _made(self, message: Message) -> EmailMessage:
+        mail = mail_of(message, self._settings)
+        if (number := invoice_of(message.reference)) is not None:
+            try:
+                pdf = document_of(self._store, number)
+            except MeterhouseError as error:
+                raise OSError(str(error)) from error
+            mail.add_attachment(
+                pdf, maintype="application", subtype="pdf", filename=file_name(number)
+            )
+        return mail
 
     def _reach(self) -> smtplib.SMTP:
         try:
@@ -130,7 +152,7 @@ class Sender:
         folder.mkdir(parents=True, exist_ok=True)
         name = message.message_id.strip("<>").partition("@")[0]
         part = folder / f"{name}.part"
-        part.write_bytes(mail_of(message, self._settings).as_bytes())
+        part.write_bytes(self._made(message).as_bytes())
         part.replace(folder / f"{name}.eml")
 
     def _post(self, message: Message) -> None:

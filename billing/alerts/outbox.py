@@ -126,8 +126,10 @@ def wait_after(attempt: int) -> timedelta:
     return min(FIRST_WAIT * (1 << min(attempt - 1, 10)), LONGEST_WAIT)
 
 
-def history(store: Store, account_id: str | None = None, limit: int = 200) -> list[sa.Row[Any]]:
-    """Messages and what became of them, the newest first."""
+def history(
+    store: Store, account_id: str | None = None, limit: int | None = 200, *, prefix: str = ""
+) -> list[sa.Row[Any]]:
+    """Messages and what became of them, the newest first; those whose references so begin."""
     newest = _newest()
     query = (
         sa.select(
@@ -144,6 +146,8 @@ def history(store: Store, account_id: str | None = None, limit: int = 200) -> li
     )
     if account_id is not None:
         query = query.where(outbox_message.c.account_id == account_id)
+    if prefix:
+        query = query.where(outbox_message.c.reference.startswith(prefix, autoescape=True))
     with store.reading() as connection:
         return list(connection.execute(query).all())
 

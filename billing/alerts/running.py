@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from billing.accounts import Account, list_accounts
 from billing.advice import acceptances
 from billing.alerts import figures, judging, weekly
-from billing.alerts.delivery import Sender
+from billing.alerts.delivery import send_due
 from billing.alerts.machine import Past, Reading, Transition, folded, step
-from billing.alerts.outbox import Delivered, deliver, domain_of, put, references
+from billing.alerts.outbox import Delivered, domain_of, put, references
 from billing.alerts.rules import AlertRule, all_rules, rule_for
 from billing.alerts.writing import Judged, change_messages, report_messages
 from billing.budgets.budget import Budget, Period
@@ -55,8 +55,7 @@ def run_alerts(settings: Settings, store: Store, lake: Lake, now: datetime | Non
     at = now or datetime.now(UTC)
     judged, changes, written = evaluate(settings, store, lake, at)
     written += write_reports(settings, store, lake, at)
-    with Sender(settings) as send:
-        return Run(judged, changes, written, deliver(store, send))
+    return Run(judged, changes, written, send_due(settings, store))
 
 
 def evaluate(

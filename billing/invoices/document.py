@@ -11,18 +11,15 @@ from functools import cache
 from pathlib import Path
 
 import typst
-from facturx import generate_from_binary
 
 from billing.invoices.cii import cii_of, has_xml
+from billing.invoices.factur_x import FILE_NAME, declared
 from billing.invoices.presentation import Content, view_of
-from billing.invoices.texts import WORDS
 from warehouse.errors import MeterhouseError
 
 _HERE = Path(__file__).resolve().parent
 _MISSING = re.compile(r"the text `\"(.+?)\"` could not be displayed", re.DOTALL)
 _SUBSTITUTE = "\u25a1"
-_PDF_TIME = re.compile(rb"\((D(?::|\\072))\d{14}")
-_XMP_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 
 
 def render(content: Content, fonts: Path | None = None) -> bytes:
@@ -31,39 +28,20 @@ def render(content: Content, fonts: Path | None = None) -> bytes:
     A character that no font has is shown as a box; the XML has it as it is. Raises MeterhouseError
     for a logo that is no SVG image.
     """
-    pdf = draw(content, fonts)
     if not has_xml(content["currency"]):
-        return pdf
-    language = content["recipient"]["language"]
-    title = f"{WORDS[language][content['series']]} {content['number']}"
-    combined = generate_from_binary(
-        pdf,
-        cii_of(content),
-        flavor="factur-x",
-        level="en16931",
-        check_xsd=False,
-        pdf_metadata={
-            "author": content["issuer"]["name"],
-            "title": title,
-            "subject": title,
-            "keywords": "Factur-X",
-        },
-        lang=language,
-        afrelationship="alternative",
-        xmp_compression=False,
-    )
-    return _dated(combined, content["issue_date"])
+        return _drawn(content, "", fonts)
+    return declared(_drawn(content, cii_of(content).decode(), fonts))
 
 
-def draw(content: Content, fonts: Path | None = None) -> bytes:
-    """The PDF/A-3b without the XML."""
+def _drawn(content: Content, xml: str, fonts: Path | None) -> bytes:
+    """The PDF/A-3b, with the XML inside if there is one."""
     view = json.dumps(view_of(content), ensure_ascii=False)
     issued = datetime.fromisoformat(content["issue_date"]).replace(tzinfo=UTC)
     while True:
         try:
             made = _compiler(fonts).compile(
                 format="pdf",
-                sys_inputs={"view": view},
+                sys_inputs={"view": view, "xml_name": FILE_NAME, "xml": xml},
                 pdf_standards=["a-3b"],
                 timestamp=issued,
             )
@@ -84,13 +62,3 @@ def draw(content: Content, fonts: Path | None = None) -> bytes:
 def _compiler(fonts: Path | None) -> typst.Compiler:
     folders = [str(_HERE / "fonts"), *([str(fonts)] if fonts else [])]
     return typst.Compiler(str(_HERE / "template.typ"), font_paths=folders, ignore_system_fonts=True)
-
-
-def _dated(pdf: bytes, issue_date: str) -> bytes:
-    """The document with the issue date in place of the present time, which the package writes.
-
-    The texts keep their length, so that nothing in the file moves.
-    """
-    day = issue_date.replace("-", "").encode()
-    pdf = _PDF_TIME.sub(rb"(\g<1>" + day + b"000000", pdf)
-    return _XMP_TIME.sub(issue_date.encode() + b"T00:00:00+00:00", pdf)

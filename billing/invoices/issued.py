@@ -24,6 +24,9 @@ from warehouse.errors import MeterhouseError
 
 Series = Literal["invoice", "credit_note"]
 
+MAILS = "invoice:"
+"""What references of invoices' mails begin with."""
+
 LAST_PRIORITY = 101
 """Lots for invoiced overage burn after everything else (grants have 0 to 100): what they pay later
 was freed by withdrawn usage, and is overage of the month that uses it."""
@@ -218,6 +221,18 @@ def document_of(store: Store, number: str) -> bytes:
 def file_name(number: str) -> str:
     """What the document of an invoice is called as a file."""
     return f"{number.replace('/', '-')}.pdf"
+
+
+def mail_reference(number: str, copy: int = 1) -> str:
+    """What makes a mail of an invoice exist once; each further copy has its own."""
+    return f"{MAILS}{number}" + (f":{copy}" if copy > 1 else "")
+
+
+def invoice_of(reference: str) -> str | None:
+    """The number of the invoice that a mail with this reference is of; None for other mails."""
+    if not reference.startswith(MAILS):
+        return None
+    return reference.removeprefix(MAILS).partition(":")[0]
 
 
 def content_hash(content: str) -> str:

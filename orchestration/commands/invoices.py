@@ -1,7 +1,7 @@
 """``meterhouse invoices``: closing months, issued invoices, credit notes, who issues them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from billing.invoices.closing import Closed, Prepared, close
 from billing.invoices.explain import Explained, explain
 from billing.invoices.guards import Hold
 from billing.invoices.issued import Issued, as_json, document_of, get_issued, list_issued
+from billing.invoices.mailing import Finished, MailState, finish, mail_states, nobody, resend
 from billing.invoices.notes import credit_note
 from billing.invoices.parties import (
     LANGUAGES,
@@ -26,7 +27,6 @@ from billing.invoices.parties import (
     set_profile,
 )
 from billing.invoices.presentation import line_text, view_of
-from billing.invoices.rendering import render_missing
 from billing.money import shown, to_minor
 from billing.store import open_store
 from warehouse.errors import MeterhouseError
@@ -63,22 +63,23 @@ def close_(
             dry_run=dry_run,
             accept=accept,
         )
-        if not dry_run:
-            render_missing(settings, store)
+        finished = None if dry_run else finish(settings, store)
     if as_json_:
-        click.echo(json.dumps(closed_json(closed, dry_run), indent=2))
+        click.echo(json.dumps(closed_json(closed, finished), indent=2))
     else:
         _print_closed(closed, dry_run)
+    if finished is not None:
+        _print_finished(finished)
     if closed.held:
         raise SystemExit(1)
 
 
 @invoices.command("render")
 def render_() -> None:
-    """Render the documents that are missing, after a close was interrupted."""
+    """Render and mail what is missing, after a close was interrupted or a mail server was down."""
     settings = load_settings()
     with open_store(settings) as store:
-        click.echo(f"rendered {_counted(render_missing(settings, store), 'document')}", err=True)
+        _print_finished(finish(settings, store))
 
 
 @invoices.command("list")
@@ -91,12 +92,17 @@ def list_(account: str | None, year: int | None, month: str | None, as_json_: bo
     day = validation.parse_month(month) if month else None
     with open_store(load_settings()) as store:
         found = list_issued(store, account_id=account, year=year, month=day)
+        mails = mail_states(store, account)
     if as_json_:
-        click.echo(json.dumps([issued_json(issued) for issued in found], indent=2))
+        click.echo(
+            json.dumps(
+                [issued_json(issued, mails.get(issued.number)) for issued in found], indent=2
+            )
+        )
     elif not found:
         click.echo("nothing was issued yet; `meterhouse invoices close MONTH` does", err=True)
     else:
-        Console(markup=False, emoji=False).print(issued_table(found))
+        Console(markup=False, emoji=False).print(issued_table(found, mails))
 
 
 @invoices.command("show")
@@ -122,6 +128,19 @@ def show(number: str, pdf: Path | None, as_json_: bool) -> None:
         console.print(f"{name}: {amount}")
     for note in view["notes"]:
         console.print(note)
+
+
+@invoices.command("send")
+@click.argument("number")
+@click.option("--to", help="Another address than the account's.")
+def send(number: str, to: str | None) -> None:
+    """Mail an invoice or credit note once more, whatever became of earlier mails."""
+    settings = load_settings()
+    with open_store(settings) as store:
+        address = resend(settings, store, number, to)
+        finish(settings, store)
+        state = mail_states(store)[number.strip()]
+    click.echo(f"{number} to {address}: {mail_text(state)}", err=True)
 
 
 @invoices.command("explain")
@@ -178,7 +197,7 @@ def credit_note_(number: str, net: str | None, reason: str, as_json_: bool) -> N
         currency = get_issued(store, number).currency
         minor = to_minor(net, currency) if net is not None else None
         issued = credit_note(settings, store, number, minor, reason=reason)
-        render_missing(settings, store)
+        finished = finish(settings, store)
     if as_json_:
         click.echo(json.dumps(issued_json(issued), indent=2))
     else:
@@ -187,6 +206,7 @@ def credit_note_(number: str, net: str | None, reason: str, as_json_: bool) -> N
             f"of {number} are credited",
             err=True,
         )
+    _print_finished(finished)
 
 
 @invoices.command("issuer")
@@ -252,19 +272,30 @@ def tax_rate(country: str, percent: str, month: str | None) -> None:
     )
 
 
-def closed_json(closed: Closed, dry_run: bool) -> dict[str, Any]:
-    """What a close did as JSON; amounts are minor units."""
+def closed_json(closed: Closed, finished: Finished | None) -> dict[str, Any]:
+    """What a close did as JSON, ``finished`` is None for a dry run; amounts are minor units."""
     return {
         "month": closed.month.isoformat(),
-        "is_dry_run": dry_run,
+        "is_dry_run": finished is None,
         "issued": [issued_json(issued) for issued in closed.issued],
-        "drafts": [draft_json(draft) for draft in closed.drafts] if dry_run else [],
+        "drafts": [draft_json(draft) for draft in closed.drafts] if finished is None else [],
         "held": [asdict(hold) for hold in closed.held],
         "already_closed": list(closed.already),
+        "mails": None if finished is None else finished_json(finished),
     }
 
 
-def issued_json(issued: Issued) -> dict[str, Any]:
+def finished_json(finished: Finished) -> dict[str, Any]:
+    """What was rendered and mailed, as JSON."""
+    return {
+        "rendered": finished.rendered,
+        "written": finished.written,
+        **asdict(finished.delivered),
+        "unaddressed": [issued.number for issued in finished.unaddressed],
+    }
+
+
+def issued_json(issued: Issued, mail: MailState | None = None) -> dict[str, Any]:
     """An issued invoice as JSON without its lines; amounts are minor units."""
     totals = as_json(issued.totals)
     return {
@@ -277,6 +308,7 @@ def issued_json(issued: Issued) -> dict[str, Any]:
         "corrects": issued.corrects,
         **{name: totals[name] for name in totals if name != "taxes"},
         "content_hash": issued.content_hash,
+        "mail": None if mail is None else {**asdict(mail), "at": mail.at.isoformat()},
     }
 
 
@@ -320,24 +352,32 @@ def explained_json(found: Explained) -> dict[str, Any]:
     }
 
 
-def issued_table(found: Sequence[Issued]) -> Table:
+def issued_table(found: Sequence[Issued], mails: Mapping[str, MailState]) -> Table:
     """Issued invoices as a table."""
     return _table(
-        ["number", "issued", "account", "month", "net", "tax", "due"],
+        ["number", "issued", "account", "month", "mail", "net", "tax", "due"],
         [
             [
                 issued.number,
                 issued.issue_date.isoformat(),
                 issued.account_id,
                 f"{issued.month:%Y-%m}",
+                mails[issued.number].state if issued.number in mails else "",
                 shown(issued.totals.net_minor, issued.currency),
                 shown(issued.totals.tax_minor, issued.currency),
                 shown(issued.totals.due_minor, issued.currency),
             ]
             for issued in found
         ],
-        left=4,
+        left=5,
     )
+
+
+def mail_text(state: MailState) -> str:
+    """What became of a mail, in words."""
+    words = {"waiting": "waits to be sent", "failed": "could not be sent and is tried again"}
+    text = words.get(state.state, state.state)
+    return f"{text} ({state.detail})" if state.detail else text
 
 
 def _print_closed(closed: Closed, dry_run: bool) -> None:
@@ -356,7 +396,7 @@ def _print_closed(closed: Closed, dry_run: bool) -> None:
         ]
         console.print(_table(["account", "document", "lines", "net", "due"], rows, left=2))
     if closed.issued:
-        console.print(issued_table(closed.issued))
+        console.print(issued_table(closed.issued, {}))
     for hold in closed.held:
         click.echo(_held(hold), err=True)
     would = "would be issued" if dry_run else "issued"
@@ -365,6 +405,18 @@ def _print_closed(closed: Closed, dry_run: bool) -> None:
         f"{closed.month:%Y-%m}: {_counted(count, 'document')} {would}, "
         f"{_counted(len(closed.already), 'account')} closed before, "
         f"{len({hold.account_id for hold in closed.held})} held",
+        err=True,
+    )
+
+
+def _print_finished(finished: Finished) -> None:
+    for issued in finished.unaddressed:
+        click.echo(nobody(issued), err=True)
+    done = finished.delivered
+    click.echo(
+        f"rendered {_counted(finished.rendered, 'document')}, wrote "
+        f"{_counted(finished.written, 'mail')}; sent {done.sent}, failed {done.failed}, "
+        f"refused {done.given_up}",
         err=True,
     )
 

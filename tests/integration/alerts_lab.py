@@ -250,7 +250,7 @@ def replay(settings: Settings, folder: Path, steps: Connection) -> None:
         start = int(mark.read_text())
     except FileNotFoundError:
         start = 0
-    with open_store(settings) as store, Sender(settings) as sender:
+    with open_store(settings) as store, Sender(settings, store) as sender:
 
         def send(message: Message) -> None:
             steps.send_bytes(b"s")

@@ -237,30 +237,33 @@ def transport(settings, port, **changes):
     ("security", "password"), [("tls", "secret"), ("starttls", "secret"), ("starttls", "pässwörd")]
 )
 def test_a_mail_goes_encrypted_and_logged_in_and_never_otherwise(
-    lake_home, tmp_path, monkeypatch, security, password
+    house, tmp_path, monkeypatch, security, password
 ) -> None:
-    inbox, certificate = Inbox(), make_certificate(tmp_path)
+    (home, store, _), inbox, certificate = house, Inbox(), make_certificate(tmp_path)
     message = outbox.Message("r", "acme", "mail", "a@b.example", "x", "y", message_id="<1@b>")
     with encrypted_mail_server(inbox, certificate, security, ("ann", password)) as port:
         given = {"smtp_security": security, "smtp_user": "ann", "smtp_password": password}
-        settings = transport(lake_home, port, **given)
-        with Sender(settings) as send, pytest.raises(OSError, match="certificate verify failed"):
+        settings = transport(home, port, **given)
+        with (
+            Sender(settings, store) as send,
+            pytest.raises(OSError, match="certificate verify failed"),
+        ):
             send(message)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         wrong = settings.model_copy(update={"smtp_password": "wrong"})
-        with Sender(wrong) as send, pytest.raises(OSError, match="535"):
+        with Sender(wrong, store) as send, pytest.raises(OSError, match="535"):
             send(message)
         assert not inbox.mails
-        with Sender(settings) as send:
+        with Sender(settings, store) as send:
             send(message)
             send(message)
     assert list(inbox.mails.values()) == [2]
 
 
-def test_a_server_without_encryption_gets_nothing_where_it_is_wanted(lake_home) -> None:
-    inbox = Inbox()
+def test_a_server_without_encryption_gets_nothing_where_it_is_wanted(house) -> None:
+    (home, store, _), inbox = house, Inbox()
     message = outbox.Message("r", "acme", "mail", "a@b.example", "x", "y", message_id="<1@b>")
-    with mail_server(inbox) as port, Sender(transport(lake_home, port)) as send:
+    with mail_server(inbox) as port, Sender(transport(home, port), store) as send:
         with pytest.raises(OSError, match="STARTTLS"):
             send(message)
     assert not inbox.mails
@@ -275,7 +278,7 @@ def test_a_mail_server_that_answers_nothing_is_waited_for_once_in_a_round(
     with create_server(("127.0.0.1", 0)) as silent:
         mailed = transport(settings, silent.getsockname()[1], smtp_host="127.0.0.1")
         evaluate(mailed, store, lake, NOW)
-        with Sender(mailed) as send:
+        with Sender(mailed, store) as send:
             done = outbox.deliver(store, send, lambda: NOW)
         silent.setblocking(False)
         silent.accept()[0].close()
@@ -304,7 +307,7 @@ def test_an_hour_without_a_mail_server_loses_nothing_and_repeats_nothing(house) 
         )
         evaluate(mailed, store, lake, NOW)
         inbox.is_down = True
-        with Sender(mailed) as send:
+        with Sender(mailed, store) as send:
             for _ in range(60):
                 outbox.deliver(store, send, lambda: clock[0])
                 clock[0] += timedelta(minutes=1)

@@ -97,7 +97,7 @@ def test_no_message_is_lost_and_none_repeated_whatever_is_killed(tmp_path: Path)
         for each in running:
             while each.runs_for(MOST_STEPS):
                 pass
-        with open_store(settings) as store, Sender(settings) as send:
+        with open_store(settings) as store, Sender(settings, store) as send:
             give_up = time.monotonic() + PATIENCE
             while True:
                 deliver(store, send)

@@ -18,9 +18,9 @@ from billing.invoices.closing import Closed, close, read_books
 from billing.invoices.explain import explain
 from billing.invoices.facts import read_facts
 from billing.invoices.issued import Issued, document_of, list_issued
+from billing.invoices.mailing import finish, mail_states
 from billing.invoices.notes import credit_note
 from billing.invoices.parties import set_profile
-from billing.invoices.rendering import attachment_of, render_missing, to_deliver
 from billing.invoices.rounding import rounded
 from billing.store import open_store
 from billing.usage_sums import LakeUsage, open_lake
@@ -159,16 +159,18 @@ def test_september_is_issued_once_in_the_order_of_accounts(world: World) -> None
     assert again.issued == () and again.already == ("acme", "blue", "cedar")
 
 
-def test_documents_follow_and_wait_to_be_mailed(world: World) -> None:
-    assert render_missing(world.settings, world.store) == 3
-    assert render_missing(world.settings, world.store) == 0
+def test_documents_and_mails_follow(world: World) -> None:
+    done = finish(world.settings, world.store)
+    assert (done.rendered, done.written, done.delivered.sent) == (3, 2, 2)
+    assert [one.account_id for one in done.unaddressed] == ["cedar"]
+    again = finish(world.settings, world.store)
+    assert (again.rendered, again.written, again.delivered.sent) == (0, 0, 0)
     assert document_of(world.store, "INV-2026-000001").startswith(b"%PDF")
-    waiting = list(to_deliver(world.store, {"invoice:INV-2026-000001"}))
-    assert [(one.reference, one.recipient) for one in waiting] == [
-        ("invoice:INV-2026-000002", "pay@blue.example"),
-        ("invoice:INV-2026-000003", None),
-    ]
-    assert attachment_of(world.store, waiting[0])[0] == "INV-2026-000002.pdf"
+    states = mail_states(world.store)
+    assert {number: (mail.state, mail.recipient) for number, mail in states.items()} == {
+        "INV-2026-000001": ("sent", "pay@acme.example"),
+        "INV-2026-000002": ("sent", "pay@blue.example"),
+    }
 
 
 def test_before_the_lots_of_invoices_arrived_nothing_more_is_issued(world: World) -> None:

@@ -38,7 +38,7 @@ def answering(reply: bytes) -> Iterator[str]:
 def deliver_two(home: Path, address: str) -> dict[str, tuple[str, str]]:
     """A webhook to ``address`` and a mail behind it, tried once: (kind, detail) by channel."""
     settings = Settings(home=home, alert_webhook_secret="s")
-    with open_store(settings) as store, Sender(settings) as send:
+    with open_store(settings) as store, Sender(settings, store) as send:
         add_account(store, "acme")
         with store.writing() as connection:
             for channel, to in (("webhook", address), ("mail", "a@b.example")):

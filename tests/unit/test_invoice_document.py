@@ -15,7 +15,8 @@ import pytest
 
 from billing.invoices.charges import Charge, Line
 from billing.invoices.cii import cii_of, has_xml
-from billing.invoices.document import draw, render
+from billing.invoices.document import render
+from billing.invoices.factur_x import declared
 from billing.invoices.presentation import view_of
 from billing.invoices.texts import WORDS
 from tests.unit.invoice_samples import (
@@ -86,6 +87,15 @@ def test_the_pdf_declares_itself_and_carries_the_xml() -> None:
     assert facturx.get_facturx_xml_from_pdf(pdf)[1] == cii_of(SAMPLES["prepaid"])
 
 
+def test_what_is_declared_is_read_at_the_end_of_an_unchanged_document() -> None:
+    pdf = render(SAMPLES["prepaid"])
+    before = pdf[: pdf.index(b"%%EOF") + len(b"%%EOF\n")]
+    assert declared(before) == pdf
+    assert b"ConformanceLevel" not in before
+    with pytest.raises(ValueError, match="no description"):
+        declared(b"%PDF-1.7 of somebody else")
+
+
 def test_an_invoice_says_what_is_due_in_its_language() -> None:
     english = text_of(render(SAMPLES["prepaid"]))
     assert "Nothing is due." in english and "November" not in english
@@ -134,7 +144,7 @@ def test_a_document_of_5000_lines_is_whole() -> None:
         Line(n, "usage", AUGUST, False, Decimal(n), Decimal("0.01"), n, 0, 0, GERMAN)
         for n in range(1, 5001)
     ]
-    reader = pypdf.PdfReader(io.BytesIO(draw(content(many))))
+    reader = pypdf.PdfReader(io.BytesIO(render(content(many))))
     assert len(reader.pages) > 80
     assert "5000" in reader.pages[-1].extract_text() + reader.pages[-2].extract_text()
 
