@@ -4,7 +4,7 @@ Amounts are minor units of the account's currency, without tax.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -65,11 +65,15 @@ class AccountMonth:
 
 @dataclass(frozen=True)
 class HeldBy:
-    """A guard that tripped, with the same thing to do, and the accounts that it holds."""
+    """A guard that tripped, the accounts that it holds, and what to do, by reason."""
 
     guard: str
-    reason: str
-    accounts: tuple[str, ...]
+    reasons: Mapping[str, tuple[str, ...]]
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Names of all accounts that it holds."""
+        return tuple(name for names in self.reasons.values() for name in names)
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,12 @@ class Closing:
 
     def held(self) -> list[HeldBy]:
         """What holds accounts, what holds most of them first."""
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        found: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
         for each in self.accounts:
             for hold in each.holds:
-                found[hold.guard, hold.reason].append(each.name)
-        held = [HeldBy(*key, tuple(names)) for key, names in found.items()]
+                names = found[hold.guard].get(hold.reason, ())
+                found[hold.guard][hold.reason] = (*names, each.name)
+        held = [HeldBy(guard, reasons) for guard, reasons in found.items()]
         order = list(GUARDS)
         return sorted(held, key=lambda each: (-len(each.accounts), order.index(each.guard)))
 

@@ -52,7 +52,7 @@ from warehouse.errors import MeterhouseError
 
 _KINDS = {"issued": "good", "ready": "accent", "held": "warn"}
 _NAMES_SHOWN = 5
-_GUARDS_SHOWN = 12
+_REASONS_SHOWN = 6
 
 
 def draw() -> None:
@@ -171,21 +171,44 @@ def _held(held: Sequence[HeldBy]) -> None:
         if not held:
             write(tag("p", badge("none tripped", "good"), class_="mh-foot"))
             return
-        columns = [Column("Guard"), Column("What to do")]
-        write(table(columns, [_guard(each) for each in held[:_GUARDS_SHOWN]]))
-        if len(held) > _GUARDS_SHOWN:
-            with st.expander(f"{len(held) - _GUARDS_SHOWN} more"):
-                write(table(columns, [_guard(each) for each in held[_GUARDS_SHOWN:]]))
+        write(table([Column("Guard"), Column("What to do")], [_guard(each) for each in held]))
 
 
 def _guard(held: HeldBy) -> list[Child]:
-    names = ", ".join(formats.clip(name, 40) for name in held.accounts[:_NAMES_SHOWN])
-    more = len(held.accounts) - _NAMES_SHOWN
-    whom = f"{names} and {more} more" if more > 0 else names
-    return [
-        named(GUARDS.get(held.guard, held.guard), whom, ", ".join(held.accounts[:100])),
-        tag("div", with_code(_sentence(held.reason)), class_="mh-reason"),
+    """A guard with what to do: for each reason, where there are several, who it is about."""
+    reasons = [
+        tag(
+            "div",
+            with_code(_sentence(reason)),
+            tag("span", f" {_names(names)}", class_="mh-soft") if len(held.reasons) > 1 else None,
+            class_="mh-reason",
+        )
+        for reason, names in list(held.reasons.items())[:_REASONS_SHOWN]
     ]
+    more = len(held.reasons) - _REASONS_SHOWN
+    return [
+        named(
+            GUARDS[held.guard],
+            _names(held.accounts)
+            if len(held.reasons) == 1
+            else formats.plural(len(held.accounts), "account"),
+            ", ".join(held.accounts[:100]),
+        ),
+        join(
+            [
+                *reasons,
+                tag("div", f"{more} more, in the export below.", class_="mh-soft mh-reason")
+                if more > 0
+                else None,
+            ]
+        ),
+    ]
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(formats.clip(name, 40) for name in names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _sentence(reason: str) -> str:

@@ -54,9 +54,11 @@ from app.queries.invoices import (
     status_of,
 )
 from app.views.parts import card, choose_account, no_accounts, pager, row, watch, write
+from billing.alerts.delivery import send_due
 from billing.invoices.charges import Line, Totals
 from billing.invoices.explain import Event, Explained
 from billing.invoices.issued import Issued, document_of, file_name, list_issued
+from billing.invoices.mailing import MailState, mail_states, resend
 from billing.invoices.presentation import due_date, is_payable
 from billing.invoices.texts import WORDS
 from warehouse.errors import MeterhouseError
@@ -67,6 +69,12 @@ STATUSES = {
     "free": ("nothing due", "quiet"),
     "due": ("due", "warn"),
     "overdue": ("overdue", "bad"),
+}
+MAILS = {
+    "waiting": "to be mailed",
+    "sent": "mailed",
+    "failed": "mail failed, tried again",
+    "refused": "mail refused",
 }
 _MOVED = ("opening", "late", "granted", "invoiced", "used", "forfeited", "closing")
 _LOTS_SHOWN = 50
@@ -128,7 +136,7 @@ def _all(gate: Gate, reader: AccountReader, issued: Sequence[Issued], view: Invo
         _open(issued, today)
     with right:
         _drafts(gate, drafts)
-    _list(reader.account, issued, view, today)
+    _list(reader, issued, view, today)
     _statement(reader.account, issued, view)
 
 
@@ -167,10 +175,11 @@ def _open(issued: Sequence[Issued], today: date) -> None:
                 told = f"{formats.plural(len(due), 'invoice')}, the first payable until " + (
                     formats.day(first)
                 )
+            owed = statement.closing_minor
             write(
                 stat(
-                    "Open",
-                    formats.money(statement.closing_minor, statement.currency),
+                    "In your favour" if owed < 0 else "Open",
+                    formats.money(abs(owed), statement.currency),
                     told,
                     tag("div", badge(f"{overdue} overdue", "bad")) if overdue else None,
                     help="All invoices and credit notes less what was paid",
@@ -242,8 +251,9 @@ def _draft(gate: Gate, draft: Draft) -> Html:
     )
 
 
-def _list(account: Account, issued: Sequence[Issued], view: InvoicesView, today: date) -> None:
+def _list(reader: AccountReader, issued: Sequence[Issued], view: InvoicesView, today: date) -> None:
     """The documents of a year or of all years, the newest first."""
+    account, mails = reader.account, reader.ask_store(mail_states)
     years = sorted({document.issue_date.year for document in issued}, reverse=True)
     found = [each for each in issued if view.year in (None, each.issue_date.year)][::-1]
     with card("invoices", fills=False):
@@ -273,12 +283,17 @@ def _list(account: Account, issued: Sequence[Issued], view: InvoicesView, today:
                     Column("Due", True, is_wide_only=True),
                     Column("Status"),
                 ],
-                [_listed(account, document, view, today) for document in found],
+                [
+                    _listed(account, document, view, today, mails.get(document.number))
+                    for document in found
+                ],
             ),
         )
 
 
-def _listed(account: Account, document: Issued, view: InvoicesView, today: date) -> list[Child]:
+def _listed(
+    account: Account, document: Issued, view: InvoicesView, today: date, mail: MailState | None
+) -> list[Child]:
     totals, currency = document.totals, document.currency
 
     def money(minor: int) -> str:
@@ -296,8 +311,18 @@ def _listed(account: Account, document: Issued, view: InvoicesView, today: date)
         money(totals.gross_minor + totals.rounding_minor),
         money(totals.paid_minor),
         money(totals.due_minor),
-        _status(document, today),
+        join([_status(document, today), _mailed(mail)]),
     ]
+
+
+def _mailed(mail: MailState | None) -> Html | None:
+    """What became of a document's mail, in small print; nothing where none was written."""
+    if mail is None:
+        return None
+    told = MAILS[mail.state]
+    if mail.state in ("failed", "refused"):
+        return tag("div", badge(told, "bad", mail.detail or None))
+    return tag("div", told, class_="mh-detail", title=f"to {mail.recipient}")
 
 
 def _status(document: Issued, today: date) -> Html:
@@ -386,6 +411,7 @@ def _document(
         with right:
             write(_totals(document))
         write(_lines(account, document, view))
+    _mail(gate, reader, document)
     if view.line is not None:
         _explained(gate, reader, document, view)
     content = document.content
@@ -421,6 +447,40 @@ def _download(reader: AccountReader, document: Issued) -> None:
         key="invoice-pdf",
         type="primary",
     )
+
+
+def _mail(gate: Gate, reader: AccountReader, document: Issued) -> None:
+    """What became of its mail, and one more by hand."""
+    with card("invoice-mail", fills=False):
+        mail = reader.ask_store(mail_states).get(document.number)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if mail is None:
+                write(heading("Mail"), tag("p", "It was not mailed.", class_="mh-soft mh-mail"))
+            else:
+                when = formats.moment(mail.at, reader.account.time_zone)
+                said = f" The server said: {formats.clip(mail.detail, 300)}" if mail.detail else ""
+                about = f"To {mail.recipient}, {when}.{said if mail.state != 'sent' else ''}"
+                kind = "bad" if mail.state in ("failed", "refused") else "quiet"
+                write(
+                    heading("Mail", badge(MAILS[mail.state], kind)),
+                    tag("p", about, class_="mh-soft mh-mail"),
+                )
+            again = st.button(
+                "Send again" if mail else "Send by mail",
+                key=f"invoice-resend-{document.number}",
+                icon=":material/forward_to_inbox:",
+            )
+        if again:
+            try:
+                reader.ask_store(
+                    lambda store, account: resend(
+                        gate.settings, store, document.number, account_id=account
+                    )
+                )
+                reader.ask_store(lambda store, _: send_due(gate.settings, store))
+                st.rerun()
+            except MeterhouseError as error:
+                write(notice("warn", "No mail was sent", with_code(str(error))))
 
 
 def _facts(
@@ -571,7 +631,8 @@ def _explained(gate: Gate, reader: AccountReader, document: Issued, view: Invoic
             write(heading(f"Line {line.number}"), notice("warn", "Not explained", str(error)))
             return
         write(
-            heading(f"Line {line.number}: {line_name(line)}", f"up to load {document.raw_load_id}")
+            heading(f"Line {line.number}", f"as known up to load {document.raw_load_id}"),
+            tag("p", tag("b", line_name(line)), class_="mh-invoice-foot"),
         )
         if found.events:
             _events(reader.account, found, view)

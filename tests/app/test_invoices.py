@@ -22,10 +22,11 @@ from app.queries.invoices import (
     statements,
     status_of,
 )
+from billing.accounts import set_account
 from billing.invoices.issued import document_of, get_issued, list_issued
 from billing.store import open_store
 from tests.app.conftest import text_of
-from tests.app.reporting_lake import HOSTILE, make_raw_lake
+from tests.app.reporting_lake import HOSTILE, make_invoices, make_raw_lake
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
@@ -220,6 +221,28 @@ def test_an_account_without_usage_says_when_the_first_one_comes(open_page, invoi
     text = text_of(open_page("invoices", invoiced, account="idle"))
     assert "No invoices yet" in text
     assert "The first one follows the first month with usage or credits." in text
+
+
+def test_a_document_is_mailed_again_by_hand(open_page, stocked):
+    make_invoices(stocked)
+    with open_store(stocked) as store:
+        set_account(store, "acme", {"email": "billing@acme.example"})
+    app = open_page("invoices", stocked, account="acme", invoice=OCTOBER)
+    assert "It was not mailed." in text_of(app)
+    app.button(key=f"invoice-resend-{OCTOBER}").click().run()
+    assert not app.exception
+    assert "To billing@acme.example" in text_of(app)
+    (mail,) = stocked.mail_folder.iterdir()
+    assert f"{OCTOBER}.pdf".encode() in mail.read_bytes()
+    text = text_of(open_page("invoices", stocked, account="acme"))
+    assert text.count(">mailed<") == 1
+
+
+def test_an_account_without_an_address_is_told_how_to_give_one(open_page, stocked):
+    make_invoices(stocked)
+    app = open_page("invoices", stocked, account="tokyo", invoice=YEN)
+    app.button(key=f"invoice-resend-{YEN}").click().run()
+    assert "meterhouse accounts set tokyo --email ADDRESS" in text_of(app)
 
 
 def test_what_cannot_be_used_of_the_address_is_told(open_page, invoiced):

@@ -1,9 +1,8 @@
 """Takes the pictures of the README from a running app, and on request more to look at.
 
 ``python -m tests.e2e.screenshots http://127.0.0.1:8501 docs/images [ACCOUNT [MONTH]]`` writes
-overview, usage, credits, insights, budgets and data-health in light and dark, all but the last for
-a phone too. Without an account the page's own choice is shown. With ``--all`` first, also what is
-opened, grouped, empty or left for.
+a picture of each page in light and dark, of those for customers for a phone too. Without an account the
+page's own choice is shown. With ``--all`` first, also what is opened, grouped, empty or left for.
 """
 
 import sys
@@ -49,6 +48,11 @@ SHOTS = (
     Shot("budgets-light", "/budgets", size=LONG),
     Shot("budgets-dark", "/budgets", "dark", LONG),
     Shot("budgets-phone", "/budgets", size=PHONE),
+    Shot("invoices-light", "/invoices", size=TALL),
+    Shot("invoices-dark", "/invoices", "dark", TALL),
+    Shot("invoices-phone", "/invoices", size=PHONE),
+    Shot("closing-light", "/closing"),
+    Shot("closing-dark", "/closing", "dark"),
     Shot("data-health-light", "/data-health"),
     Shot("data-health-dark", "/data-health", "dark"),
 )
