@@ -88,11 +88,11 @@ class Closing:
         return tuple(each for each in self.accounts if state in (None, each.state))
 
     def totals(self) -> dict[str, int]:
-        """Net totals, issued or as drafted, by currency: that of most accounts first."""
+        """Net totals, issued or as drafted, by currency: that of most accounts with one first."""
         sums: dict[str, int] = defaultdict(int)
         for each in self.accounts:
             sums[each.currency] += each.net_minor or 0
-        count = Counter(each.currency for each in self.accounts)
+        count = Counter(each.currency for each in self.accounts if each.net_minor)
         return dict(sorted(sums.items(), key=lambda item: (-count[item[0]], item[0])))
 
     def held(self) -> list[HeldBy]:

@@ -52,6 +52,7 @@ from warehouse.errors import MeterhouseError
 
 _KINDS = {"issued": "good", "ready": "accent", "held": "warn"}
 _NAMES_SHOWN = 5
+_TOTALS_SHOWN = 2
 _REASONS_SHOWN = 6
 
 
@@ -154,7 +155,7 @@ def _tiles(closing: Closing) -> None:
             if held
             else "no guard tripped",
         ),
-        ("net", "Net, issued and drafted", first, " · ".join(others) or "in one currency"),
+        ("net", "Net, issued and drafted", first, _others(others)),
     ]
     for half, pair in zip(row("tiles", 1, 1), (tiles[:2], tiles[2:]), strict=True):
         for column, (key, label, value, detail) in zip(
@@ -162,6 +163,15 @@ def _tiles(closing: Closing) -> None:
         ):
             with column, card(key):
                 write(stat(label, value, tag("div", detail, class_="mh-tile")))
+
+
+def _others(totals: Sequence[str]) -> str:
+    """The totals of further currencies, in few words."""
+    if not totals:
+        return "in one currency"
+    more = len(totals) - _TOTALS_SHOWN
+    shown = " · ".join(totals[:_TOTALS_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _held(held: Sequence[HeldBy]) -> None:
@@ -306,7 +316,7 @@ def _state(each: AccountMonth) -> Html:
     for number in each.numbers:
         parts += [", "] if parts else []
         there = invoices_link(each.account_id, InvoicesView(number=number))
-        parts.append(link(there, number, class_="mh-over-row"))
+        parts.append(link(there, number))
     if each.holds:
         parts = [", ".join(GUARDS.get(hold.guard, hold.guard) for hold in each.holds)]
     return join(

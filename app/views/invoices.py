@@ -245,7 +245,7 @@ def _draft(gate: Gate, draft: Draft) -> Html:
             tag(
                 "p",
                 f"{known} As known now; it can be issued from {formats.moment(from_)} on.{late}",
-                class_="mh-soft mh-invoice-foot",
+                class_="mh-soft mh-small",
             ),
         ]
     )
@@ -455,7 +455,7 @@ def _mail(gate: Gate, reader: AccountReader, document: Issued) -> None:
         mail = reader.ask_store(mail_states).get(document.number)
         with st.container(horizontal=True, vertical_alignment="center"):
             if mail is None:
-                write(heading("Mail"), tag("p", "It was not mailed.", class_="mh-soft mh-mail"))
+                write(heading("Mail"), tag("p", "It was not mailed.", class_="mh-soft mh-small"))
             else:
                 when = formats.moment(mail.at, reader.account.time_zone)
                 said = f" The server said: {formats.clip(mail.detail, 300)}" if mail.detail else ""
@@ -463,7 +463,7 @@ def _mail(gate: Gate, reader: AccountReader, document: Issued) -> None:
                 kind = "bad" if mail.state in ("failed", "refused") else "quiet"
                 write(
                     heading("Mail", badge(MAILS[mail.state], kind)),
-                    tag("p", about, class_="mh-soft mh-mail"),
+                    tag("p", about, class_="mh-soft mh-small"),
                 )
             again = st.button(
                 "Send again" if mail else "Send by mail",
@@ -632,7 +632,7 @@ def _explained(gate: Gate, reader: AccountReader, document: Issued, view: Invoic
             return
         write(
             heading(f"Line {line.number}", f"as known up to load {document.raw_load_id}"),
-            tag("p", tag("b", line_name(line)), class_="mh-invoice-foot"),
+            tag("p", tag("b", line_name(line)), class_="mh-small"),
         )
         if found.events:
             _events(reader.account, found, view)
@@ -670,7 +670,7 @@ def _events(account: Account, found: Explained, view: InvoicesView) -> None:
         f"{formats.exact(found.line.credits)} charged."
     )
     write(
-        tag("p", sums, class_="mh-soft"),
+        tag("p", sums, class_="mh-soft mh-small"),
         table(
             [
                 Column("Time"),
