@@ -45,6 +45,8 @@ DRAFTS_SHOWN = 2
 
 Status = Literal["credit note", "free", "paid", "due", "overdue"]
 
+EntryKind = Literal["invoice", "credit note", "checkout"]
+
 _UNKNOWN_TAX = Tax("Z", Decimal(0))
 
 
@@ -114,7 +116,7 @@ class Entry:
 
     day: date
     number: str
-    kind: Literal["invoice", "credit note", "payment"]
+    kind: EntryKind
     month: date
     currency: str
     amount_minor: int
@@ -122,8 +124,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Account:
-    """The statement of a currency: what was open before the entries, and after them."""
+class Statement:
+    """The statement of account of a currency: what was open before the entries, and after them."""
 
     currency: str
     opening_minor: int
@@ -209,39 +211,37 @@ def corrects(document: Issued, issued: Iterable[Issued]) -> list[Issued]:
     return [other for other in issued if document in corrected_by(other, (document,))]
 
 
-def statements(issued: Sequence[Issued], year: int | None) -> list[Account]:
+def statements(issued: Sequence[Issued], year: int | None) -> list[Statement]:
     """The statement of account of each currency, of a year or from the beginning.
 
     An invoice adds what it asks for, a credit note takes off; what was paid at a checkout already
     stands on the invoice that lists it and is taken off at once.
     """
-    accounts = []
+    found = []
     for currency in dict.fromkeys(document.currency for document in issued):
+        moves = [
+            (day, kind, amount, document)
+            for document in issued
+            if document.currency == currency
+            for day, kind, amount in _moves(document)
+        ]
         opening = running = 0
         entries: list[Entry] = []
-        for document in issued:
-            if document.currency != currency:
+        for day, kind, amount, document in sorted(moves, key=lambda move: move[0]):
+            if year is not None and day.year > year:
+                break
+            running += amount
+            if year is not None and day.year < year:
+                opening = running
                 continue
-            is_before = year is not None and document.issue_date.year < year
-            is_after = year is not None and document.issue_date.year > year
-            if is_after:
-                continue
-            for kind, amount in _moves(document):
-                running += amount
-                if is_before:
-                    opening = running
-                    continue
-                entries.append(
-                    Entry(
-                        document.issue_date, document.number, kind, document.month, currency,
-                        amount, running,
-                    )
-                )  # fmt: skip
-        accounts.append(Account(currency, opening, tuple(entries), running))
-    return accounts
+            entries.append(
+                Entry(day, document.number, kind, document.month, currency, amount, running)
+            )
+        found.append(Statement(currency, opening, tuple(entries), running))
+    return found
 
 
-def statement_csv(accounts: Iterable[Account]) -> str:
+def statement_csv(found: Iterable[Statement]) -> str:
     """Statements as CSV, one row an entry; amounts are minor units."""
     return csv_text(
         ["date", "document", "kind", "month", "currency", "amount_minor", "open_minor"],
@@ -250,8 +250,8 @@ def statement_csv(accounts: Iterable[Account]) -> str:
                 entry.day.isoformat(), entry.number, entry.kind, f"{entry.month:%Y-%m}",
                 entry.currency, entry.amount_minor, entry.open_minor,
             ]
-            for account in accounts
-            for entry in account.entries
+            for statement in found
+            for entry in statement.entries
         ),
     )  # fmt: skip
 
@@ -295,16 +295,16 @@ def closes_at(month: DraftMonth, grace_days: int) -> datetime:
     return month.ends_at.replace(tzinfo=UTC) + timedelta(days=grace_days)
 
 
-def _moves(document: Issued) -> list[tuple[Literal["invoice", "credit note", "payment"], int]]:
-    """What a document adds to what is open, and what of it was paid already."""
-    totals = document.totals
-    kind: Literal["invoice", "credit note"] = (
-        "invoice" if document.series == "invoice" else "credit note"
-    )
-    moves: list[tuple[Literal["invoice", "credit note", "payment"], int]] = [
-        (kind, totals.gross_minor + totals.rounding_minor)
+def _moves(document: Issued) -> list[tuple[date, EntryKind, int]]:
+    """What a document adds to what is open, and what of it was paid already, by day."""
+    totals, day = document.totals, document.issue_date
+    kind: EntryKind = "invoice" if document.series == "invoice" else "credit note"
+    moves: list[tuple[date, EntryKind, int]] = [
+        (day, kind, totals.gross_minor + totals.rounding_minor)
     ]
-    return [*moves, ("payment", -totals.paid_minor)] if totals.paid_minor else moves
+    if totals.paid_minor:
+        moves.append((day, "checkout", -totals.paid_minor))
+    return moves
 
 
 def _lines(

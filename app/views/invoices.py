@@ -371,7 +371,7 @@ def _entry(account: Account, entry: Entry, view: InvoicesView) -> list[Child]:
     about = {
         "invoice": f"Invoice of {formats.month(entry.month)}",
         "credit note": f"Credit note, {formats.month(entry.month)}",
-        "payment": "Paid at the checkout" if entry.amount_minor < 0 else "Paid back",
+        "checkout": "Paid at the checkout" if entry.amount_minor < 0 else "Paid back",
     }[entry.kind]
     there = invoices_link(account.account_id, replace(view, number=entry.number))
     sign = "+" if entry.amount_minor > 0 else ""

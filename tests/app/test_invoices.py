@@ -87,7 +87,7 @@ def test_the_statement_opens_with_what_was_open_before_the_year(invoiced):
     for entry in whole.entries:
         running += entry.amount_minor
         assert entry.open_minor == running
-    assert [entry.kind for entry in whole.entries[:2]] == ["invoice", "payment"]
+    assert [entry.kind for entry in whole.entries[:2]] == ["invoice", "checkout"]
 
 
 def test_the_statement_is_exported_as_it_stands(invoiced):
