@@ -27,7 +27,24 @@ _TYPES: dict[type[Any], Callable[[], pa.DataType]] = {
     sa.String: pa.string,
 }
 
-EXPORTED: dict[str, tuple[sa.Table, str]] = {
+_ISSUER = sa.select(
+    invoice_schema.issuer.c.issuer_row_id,
+    invoice_schema.issuer.c.issuer_id,
+    invoice_schema.issuer.c.settings["country"].as_string().label("country"),
+    invoice_schema.issuer.c.recorded_at,
+).subquery("issuer_country")
+_PROFILE = sa.select(
+    *(
+        invoice_schema.billing_profile.c[name]
+        for name in (
+            "profile_id", "account_id", "effective_from", "issuer_id", "tax_treatment",
+            "recorded_at",
+        )
+    )
+).subquery("profile_tax")  # fmt: skip
+"""Of issuers and profiles only what decides the tax: names and addresses stay in the store."""
+
+EXPORTED: dict[str, tuple[sa.FromClause, str]] = {
     "account_term": (schema.account_term, "term_id"),
     "rate": (schema.rate, "rate_id"),
     "credit_package": (schema.credit_package, "offer_id"),
@@ -37,6 +54,11 @@ EXPORTED: dict[str, tuple[sa.Table, str]] = {
     "credit_void": (schema.credit_void, "void_id"),
     "invoice": (invoice_schema.invoice, "invoice_id"),
     "invoice_line": (invoice_schema.invoice_line, "invoice_line_id"),
+    "invoice_payment": (invoice_schema.invoice_payment, "invoice_payment_id"),
+    "book_balance": (invoice_schema.book_balance, "book_balance_id"),
+    "issuer": (_ISSUER, "issuer_row_id"),
+    "billing_profile": (_PROFILE, "profile_id"),
+    "tax_rate": (invoice_schema.tax_rate, "tax_rate_id"),
     "incident_mark": (schema.incident_mark, "mark_id"),
     "advice_decision": (schema.advice_decision, "decision_id"),
 }
@@ -79,7 +101,7 @@ class StoreExport:
         return pa.Table.from_arrays(arrays, schema=fields)
 
 
-def _arrow(column: sa.Column[Any]) -> pa.DataType:
+def _arrow(column: sa.ColumnElement[Any]) -> pa.DataType:
     for kind, made in _TYPES.items():
         if isinstance(column.type, kind):
             return made()

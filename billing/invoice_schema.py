@@ -121,3 +121,48 @@ invoice_document = sa.Table(
     sa.Column("recorded_at", UtcDateTime, nullable=False),
 )
 """The document of an invoice, rendered once from its content; ``pdf_hash`` is its SHA-256."""
+
+invoice_payment = sa.Table(
+    "invoice_payment",
+    metadata,
+    sa.Column("invoice_payment_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("reference", sa.String(200), nullable=False, unique=True),
+    sa.Column("invoice_id", _Id, sa.ForeignKey("invoice.invoice_id"), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("paid_on", sa.Date, nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.Column("recorded_by", sa.String(200), nullable=False),
+    sa.Index(None, "invoice_id"),
+    sqlite_autoincrement=True,
+)
+"""Money that came for what an invoice had due, in minor units of its currency.
+
+Negative where it was paid out on a credit note. ``reference`` is the bank's: each exists once.
+"""
+
+book_balance = sa.Table(
+    "book_balance",
+    metadata,
+    sa.Column("book_balance_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("invoice_id", _Id, sa.ForeignKey("invoice.invoice_id"), nullable=False),
+    sa.Column("account_id", sa.String(128), sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("cash_minor", sa.BigInteger, nullable=False),
+    sa.Column("suspense_minor", sa.BigInteger, nullable=False),
+    sa.Column("unbilled_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("deferred_minor", sa.BigInteger, nullable=False),
+    sa.Column("revenue_minor", sa.BigInteger, nullable=False),
+    sa.Column("breakage_minor", sa.BigInteger, nullable=False),
+    sa.Column("recorded_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("account_id", "month", "currency"),
+    sqlite_autoincrement=True,
+)
+"""What the ledger said of an account's lots when a month was closed: sums up to the month's end.
+
+Kept with the invoice, so that the books of a closed month never change. ``unbilled_minor`` is owed
+after chargebacks, ``tax_minor`` the tax in payments, ``suspense_minor`` cash of months whose tax
+nobody knew.
+"""

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
-HEAD_REVISION = "0007"
+HEAD_REVISION = "0008"
 """The newest migration; a test holds it to billing/migrations."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"

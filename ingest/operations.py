@@ -25,6 +25,11 @@ SYNCED: dict[str, str] = {
     "credit_void": "void_id",
     "invoice": "invoice_id",
     "invoice_line": "invoice_line_id",
+    "invoice_payment": "invoice_payment_id",
+    "book_balance": "book_balance_id",
+    "issuer": "issuer_row_id",
+    "billing_profile": "profile_id",
+    "tax_rate": "tax_rate_id",
     "incident_mark": "mark_id",
     "advice_decision": "decision_id",
 }

@@ -262,6 +262,61 @@ TABLES: dict[str, str] = {
         tax_category varchar not null,
         tax_percent decimal(24, 12) not null
     """,
+    # One row a payment of what an invoice has due; negative where it was paid out on a credit note.
+    "invoice_payment": """
+        load_id bigint not null,
+        invoice_payment_id bigint not null,
+        reference varchar not null,
+        invoice_id bigint not null,
+        amount_minor bigint not null,
+        paid_on date not null,
+        reason varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row what the ledger said of an account's lots when a month was closed: sums up to its end.
+    "book_balance": """
+        load_id bigint not null,
+        book_balance_id bigint not null,
+        invoice_id bigint not null,
+        account_id varchar not null,
+        month date not null,
+        currency varchar not null,
+        cash_minor bigint not null,
+        suspense_minor bigint not null,
+        unbilled_minor bigint not null,
+        tax_minor bigint not null,
+        deferred_minor bigint not null,
+        revenue_minor bigint not null,
+        breakage_minor bigint not null,
+        recorded_at timestamp not null
+    """,
+    # One row a recorded issuer of invoices: its country, whose rates hold.
+    "issuer": """
+        load_id bigint not null,
+        issuer_row_id bigint not null,
+        issuer_id varchar not null,
+        country varchar not null,
+        recorded_at timestamp not null
+    """,
+    # One row how an account is taxed from a month on; of one month the highest profile_id counts.
+    "billing_profile": """
+        load_id bigint not null,
+        profile_id bigint not null,
+        account_id varchar not null,
+        effective_from date not null,
+        issuer_id varchar not null,
+        tax_treatment varchar not null,     -- standard | reverse_charge | export
+        recorded_at timestamp not null
+    """,
+    # One row a country's standard rate from a month on; of one the highest tax_rate_id counts.
+    "tax_rate": """
+        load_id bigint not null,
+        tax_rate_id bigint not null,
+        country varchar not null,
+        percent decimal(24, 12) not null,
+        effective_from date not null,
+        recorded_at timestamp not null
+    """,
     # One row a list price of a provider, a model, a kind of token, a tier and a time of day.
     "model_price": """
         load_id bigint not null,

@@ -31,7 +31,15 @@ from billing.invoices.charges import (
 )
 from billing.invoices.facts import Facts, MonthFacts, UsageRow, read_facts
 from billing.invoices.guards import Hold, Limits
-from billing.invoices.issued import Issued, OverageLot, ToIssue, as_json, issue, read_issued
+from billing.invoices.issued import (
+    BookBalance,
+    Issued,
+    OverageLot,
+    ToIssue,
+    as_json,
+    issue,
+    read_issued,
+)
 from billing.invoices.parties import (
     Issuer,
     Profile,
@@ -57,11 +65,12 @@ _ADVISORY_KEY = 0x4D48_0007
 
 @dataclass(frozen=True)
 class Prepared:
-    """An account's documents before they are issued, and the lots that go with them."""
+    """An account's documents before they are issued, the lots and balances that go with them."""
 
     account_id: str
     documents: tuple[ToIssue, ...]
     lots: tuple[OverageLot, ...]
+    balances: tuple[BookBalance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,7 @@ def close(
                 found.books.issuer,
                 draft.documents,
                 draft.lots,
+                draft.balances,
                 raw_load_id=found.facts.publication.raw_load_id,
                 now=at,
                 actor=actor or current_user(),
@@ -265,7 +275,20 @@ def prepared(
         tuple(
             OverageLot(day, credits, facts.months[account, day].ends_at) for day, credits in lots
         ),
+        tuple(closed_balances(facts.balances.get(account, ()), month, invoiced)),
     )
+
+
+def closed_balances(
+    known: Sequence[BookBalance], month: date, invoiced: Sequence[date]
+) -> list[BookBalance]:
+    """The balances that a close keeps: of its month, and at the first close of those before.
+
+    ``known`` are those of months in which something moved, by month; one holds until the next.
+    """
+    kept = [] if invoiced else [balance for balance in known if balance.month < month]
+    latest = {balance.currency: balance for balance in known if balance.month <= month}
+    return [*kept, *(replace(balance, month=month) for balance in latest.values())]
 
 
 def lines_owed(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from billing.invoices.charges import Charge, Kind
+from billing.invoices.issued import BookBalance
 from billing.live_usage import Lake
 from warehouse.publication import Publication
 
@@ -51,8 +52,8 @@ class Facts:
     """Months, charges and usage at one publication.
 
     ``loaded_at`` is when usage was last loaded. ``charges`` are by account, month and currency.
-    ``pending_since`` is the earliest usage of an
-    account that is loaded and not in the marts yet.
+    ``balances`` are of an account's lots, by month and currency. ``pending_since`` is the earliest
+    usage of an account that is loaded and not in the marts yet.
     """
 
     publication: Publication
@@ -62,6 +63,7 @@ class Facts:
     models: Mapping[str, tuple[UsageRow, ...]]
     agents: Mapping[str, tuple[UsageRow, ...]]
     pending_since: Mapping[str, datetime] = field(default_factory=dict)
+    balances: Mapping[str, tuple[BookBalance, ...]] = field(default_factory=dict)
 
 
 def read_facts(
@@ -90,6 +92,13 @@ def read_facts(
     ):
         before = charges[account, day].get(currency, ())
         charges[account, day][currency] = (*before, Charge(cast(Kind, kind), *amounts))
+    balances: dict[str, list[BookBalance]] = defaultdict(list)
+    for account, *figures in ask(
+        "select account_id, month, currency, cash_minor, suspense_minor, unbilled_minor,"
+        " tax_minor, deferred_minor, revenue_minor, breakage_minor"
+        f" from marts.main.fct_book_balance where {where} order by all"
+    ):
+        balances[account].append(BookBalance(*figures))
     ((loaded_at,),) = lake.rows(
         "select max(finished_at) from marts.main.dim_load where kind in ('file', 'replay')",
         {},
@@ -103,6 +112,7 @@ def read_facts(
         models=_usage(ask, where, "category, model"),
         agents=_usage(ask, where, "agent_id"),
         pending_since=_pending(lake, publication),
+        balances={account: tuple(rows) for account, rows in balances.items()},
     )
 
 

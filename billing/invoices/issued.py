@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from billing.grants import insert_lot
-from billing.invoice_schema import invoice, invoice_document, invoice_line
+from billing.invoice_schema import book_balance, invoice, invoice_document, invoice_line
 from billing.invoices.charges import Kind, Line, Tax, Totals, totals_of
 from billing.invoices.parties import Issuer
 from billing.store import Store
@@ -77,17 +77,36 @@ class OverageLot:
     effective_at: datetime
 
 
+@dataclass(frozen=True)
+class BookBalance:
+    """What the ledger says of an account's lots in a currency up to a month's end, minor units.
+
+    Cash = suspense + tax + deferred + revenue + breakage - unbilled, but for what rounding leaves.
+    """
+
+    month: date
+    currency: str
+    cash_minor: int
+    suspense_minor: int
+    unbilled_minor: int
+    tax_minor: int
+    deferred_minor: int
+    revenue_minor: int
+    breakage_minor: int
+
+
 def issue(
     store: Store,
     issuer: Issuer,
     documents: Sequence[ToIssue],
     lots: Sequence[OverageLot] = (),
+    balances: Sequence[BookBalance] = (),
     *,
     raw_load_id: int,
     now: datetime,
     actor: str,
 ) -> list[Issued]:
-    """Issue documents that belong together, and the lots that go with the first, or nothing.
+    """Issue documents that belong together, with the first its lots and balances, or nothing.
 
     A reference that was issued before is left as it is, with everything that goes with it, and
     nothing is returned for it.
@@ -123,7 +142,21 @@ def issue(
                     "recorded_by": actor,
                 },
             )
-        return read_issued(connection, invoice.c.number.in_(numbers))
+        issued = read_issued(connection, invoice.c.number.in_(numbers))
+        if balances:
+            connection.execute(
+                sa.insert(book_balance),
+                [
+                    {
+                        "invoice_id": issued[0].invoice_id,
+                        "account_id": issued[0].account_id,
+                        "recorded_at": now,
+                        **asdict(balance),
+                    }
+                    for balance in balances
+                ],
+            )
+        return issued
 
 
 def issue_day(issuer: Issuer, now: datetime) -> date:

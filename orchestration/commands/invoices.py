@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from billing.invoices.parties import (
     set_issuer,
     set_profile,
 )
+from billing.invoices.payments import Payment, open_items, record_payment
 from billing.invoices.presentation import line_text, view_of
 from billing.money import shown, to_minor
 from billing.store import open_store
@@ -209,6 +211,52 @@ def credit_note_(number: str, net: str | None, reason: str, as_json_: bool) -> N
     _print_finished(finished)
 
 
+@invoices.command("paid")
+@click.argument("number")
+@click.option("--amount", required=True, help="What came, such as 25.00; or 25.00 EUR.")
+@click.option(
+    "--on",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="Day of the bank's statement, such as 2026-11-05.",
+)
+@click.option("--reference", required=True, help="The bank's; the same again is no second payment.")
+@click.option("--reason", default="", help="A remark.")
+@click.option("--json", "as_json_", is_flag=True, help="Print the payment as a JSON object.")
+def paid(
+    number: str, amount: str, day: datetime, reference: str, reason: str, as_json_: bool
+) -> None:
+    """Record a payment of what an invoice has due, or paid out on a credit note."""
+    with open_store(load_settings()) as store:
+        own = get_issued(store, number).currency
+        text, _, said = amount.strip().partition(" ")
+        currency = said.strip().upper() or own
+        if currency != own:
+            raise MeterhouseError(
+                f"{number} is in {own}, not in {currency}; give what came in {own}"
+            )
+        payment, is_new = record_payment(
+            store,
+            number,
+            to_minor(text, currency),
+            currency=currency,
+            paid_on=day.date(),
+            reference=reference,
+            reason=reason,
+        )
+        left = open_items(store)[payment.number]
+    if as_json_:
+        click.echo(json.dumps({**payment_json(payment), "is_new": is_new}, indent=2))
+        return
+    click.echo(
+        f"{'recorded' if is_new else 'known already'}: "
+        f"{shown(payment.amount_minor, payment.currency)} for {payment.number}; "
+        f"{shown(left.open_minor, left.currency)} are open",
+        err=True,
+    )
+
+
 @invoices.command("issuer")
 @click.option("--name")
 @click.option("--street")
@@ -309,6 +357,18 @@ def issued_json(issued: Issued, mail: MailState | None = None) -> dict[str, Any]
         **{name: totals[name] for name in totals if name != "taxes"},
         "content_hash": issued.content_hash,
         "mail": None if mail is None else {**asdict(mail), "at": mail.at.isoformat()},
+    }
+
+
+def payment_json(payment: Payment) -> dict[str, Any]:
+    """A payment as JSON; the amount is minor units."""
+    return {
+        "number": payment.number,
+        "amount_minor": payment.amount_minor,
+        "currency": payment.currency,
+        "paid_on": payment.paid_on.isoformat(),
+        "reference": payment.reference,
+        "reason": payment.reason,
     }
 
 

@@ -39,6 +39,12 @@ select account_id, month, currency, 'usage' as kind, used_credits as credits,
     cast(0.0125 as decimal(24, 12)) as unit_price, cast(0 as bigint) as gross_minor,
     cast(0 as bigint) as paid_minor
 from marts.main.fct_invoice_month;
+create table marts.main.fct_book_balance as
+select account_id, month, currency, cast(n as bigint) as cash_minor,
+    cast(0 as bigint) as suspense_minor, cast(0 as bigint) as unbilled_minor,
+    cast(0 as bigint) as tax_minor, cast(n as bigint) as deferred_minor,
+    cast(0 as bigint) as revenue_minor, cast(0 as bigint) as breakage_minor
+from marts.main.fct_invoice_month, range(0, 1) as range (n);
 create table marts.main.fct_usage_monthly as
 select account_id, month, 'scout' as agent_id, 'llm' as category, 'gpt-5' as model,
     cast(3 as bigint) as events, cast(1000 as bigint) as total_tokens, used_credits as credits
