@@ -98,6 +98,7 @@ def close_sample(settings: Settings, store: Store, now: datetime) -> int:
                         found.books.issuer,
                         draft.documents,
                         draft.lots,
+                        draft.balances,
                         raw_load_id=publication.raw_load_id,
                         now=at,
                         actor=ACTOR,

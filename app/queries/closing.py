@@ -15,6 +15,7 @@ from app.queries.data_health import CHECKS
 from billing.invoices.charges import Line, totals_of
 from billing.invoices.closing import Preview, limits_of, lines_owed, preview
 from billing.invoices.guards import BOUND_MONTHS, Hold
+from billing.invoices.payments import Open, open_items
 
 PAGE_SIZE = 25
 MONTHS_SHOWN = 36
@@ -34,6 +35,19 @@ GUARDS = {
 }
 """What the guards are called."""
 
+CAUSES = {
+    "late_usage": "late usage",
+    "corrected_usage": "corrected usage",
+    "withdrawn_usage": "withdrawn usage",
+    "lots_changed": "lots changed",
+    "price_or_plan_changed": "price or plan changed",
+    "late_purchase": "late purchase",
+    "purchase_reversed": "purchase reversed",
+    "tax_changed": "tax changed",
+    "rounding": "rounding",
+}
+"""What causes of differences are called."""
+
 
 @dataclass(frozen=True)
 class Month:
@@ -48,8 +62,9 @@ class AccountMonth:
     """An account's month.
 
     ``net_minor`` is what was issued, or would be; None where its tax is not known. ``earlier`` are
-    the net totals of up to six invoices before. ``difference_minor`` is what is known since beyond
-    all documents, of an issued month.
+    the net totals of up to six invoices before. ``open_minor`` is what of an issued month is not
+    paid, ``difference_minor`` what is known since beyond all its documents and ``causes`` why, as
+    published.
     """
 
     account_id: str
@@ -60,7 +75,32 @@ class AccountMonth:
     currency: str
     net_minor: int | None
     earlier: tuple[int, ...]
+    open_minor: int
     difference_minor: int
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Why a month of an account differs from what was invoiced; several causes are one text."""
+
+    account_id: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Books:
+    """The books of all accounts in a currency at the end of a month, as published."""
+
+    currency: str
+    revenue_minor: int
+    breakage_minor: int
+    deferred_revenue_minor: int
+    receivable_minor: int
+    unbilled_minor: int
+    tax_payable_minor: int
+    cash_minor: int
+    is_closed: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +122,7 @@ class Closing:
 
     month: date
     accounts: tuple[AccountMonth, ...]
+    books: tuple[Books, ...]
 
     def of(self, state: str | None) -> tuple[AccountMonth, ...]:
         """Those in a state, or all."""
@@ -111,6 +152,17 @@ MONTHS = StaffQuestion(
     Month,
     "select {columns} from (select month, count(*) as accounts from marts.main.rpt_invoices_month"
     " where starts_at <= $now group by month) order by month desc limit $shown",
+)
+
+
+DIFFERENCES = StaffQuestion(
+    Difference,
+    "select {columns} from marts.main.rpt_invoices_difference where month = $month"
+    " and difference_net_minor <> 0 order by account_id, kind",
+)
+BOOKS = StaffQuestion(
+    Books,
+    "select {columns} from marts.main.rpt_invoices_books where month = $month order by currency",
 )
 
 
@@ -147,13 +199,24 @@ def gather_closing(gate: Gate, month: date, now: datetime) -> Closing:
     holds: dict[str, list[Hold]] = defaultdict(list)
     for hold in found.closed.held:
         holds[hold.account_id].append(hold)
+    causes: dict[str, list[str]] = defaultdict(list)
+    for difference in gate.ask_staff(DIFFERENCES, month=month):
+        causes[difference.account_id] += difference.cause.replace(" ", "").split(",")
+    items = open_items(gate.store())
     accounts = [
-        _account(found, account, names.get(account, account), tuple(holds.get(account, ())))
+        _account(
+            found,
+            account,
+            names.get(account, account),
+            tuple(holds.get(account, ())),
+            tuple(dict.fromkeys(causes.get(account, ()))),
+            items,
+        )
         for account, day in found.facts.months
         if day == month
     ]
     accounts.sort(key=lambda each: (each.state != "held", each.name.lower(), each.account_id))
-    return Closing(month, tuple(accounts))
+    return Closing(month, tuple(accounts), tuple(gate.ask_staff(BOOKS, month=month)))
 
 
 def closing_csv(closing: Closing) -> str:
@@ -161,21 +224,29 @@ def closing_csv(closing: Closing) -> str:
     return csv_text(
         [
             "month", "account_id", "name", "state", "documents", "guards", "what_to_do", "currency",
-            "net_minor", "previous_net_minor", "difference_minor",
+            "net_minor", "previous_net_minor", "open_minor", "difference_minor", "causes",
         ],
         (
             [
                 f"{closing.month:%Y-%m}", each.account_id, each.name, each.state,
                 " ".join(each.numbers), " ".join(hold.guard for hold in each.holds),
                 "; ".join(hold.reason for hold in each.holds), each.currency, each.net_minor,
-                each.earlier[-1] if each.earlier else None, each.difference_minor,
+                each.earlier[-1] if each.earlier else None, each.open_minor,
+                each.difference_minor, " ".join(each.causes),
             ]
             for each in closing.accounts
         ),
     )  # fmt: skip
 
 
-def _account(found: Preview, account: str, name: str, holds: tuple[Hold, ...]) -> AccountMonth:
+def _account(
+    found: Preview,
+    account: str,
+    name: str,
+    holds: tuple[Hold, ...],
+    causes: tuple[str, ...],
+    items: Mapping[str, Open],
+) -> AccountMonth:
     month, facts, books = found.closed.month, found.facts, found.books
     currency = facts.months[account, month].currency
     issued = [past for past in books.issued.get(account, ()) if past.currency == currency]
@@ -185,6 +256,7 @@ def _account(found: Preview, account: str, name: str, holds: tuple[Hold, ...]) -
     net: int | None = _net(owed) if owed else None
     if is_issued:
         net = sum(past.totals.net_minor for past in own)
+    difference = _net(owed) if is_issued else 0
     earlier = [
         past.totals.net_minor for past in issued if past.series == "invoice" and past.month < month
     ]
@@ -197,7 +269,9 @@ def _account(found: Preview, account: str, name: str, holds: tuple[Hold, ...]) -
         currency,
         net,
         tuple(earlier[-BOUND_MONTHS:]),
-        _net(owed) if is_issued else 0,
+        sum(items[past.number].open_minor for past in own if past.number in items),
+        difference,
+        causes if difference else (),
     )
 
 

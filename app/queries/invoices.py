@@ -4,7 +4,7 @@ Issued documents come from the operational store, through the gate, as they were
 far from the published marts. Amounts are minor units of their currency, credits Decimals.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,8 @@ from billing.invoices.charges import (
     totals_of,
 )
 from billing.invoices.explain import Explained
-from billing.invoices.issued import Issued
+from billing.invoices.issued import Issued, list_issued
+from billing.invoices.mailing import MailState, mail_states
 from billing.invoices.parties import (
     Issuer,
     Profile,
@@ -34,6 +35,7 @@ from billing.invoices.parties import (
     profile_at,
     tax_at,
 )
+from billing.invoices.payments import Open, Payment, list_payments, open_items
 from billing.invoices.presentation import described, due_date
 from billing.store import Store
 
@@ -43,9 +45,9 @@ EVENTS_SHOWN = 25
 DRAFTS_SHOWN = 2
 """Months that were not issued yet, the newest ones."""
 
-Status = Literal["credit note", "free", "paid", "due", "overdue"]
+Status = Literal["credit note", "free", "paid", "due", "partly paid", "overdue"]
 
-EntryKind = Literal["invoice", "credit note", "checkout"]
+EntryKind = Literal["invoice", "credit note", "checkout", "payment"]
 
 _UNKNOWN_TAX = Tax("Z", Decimal(0))
 
@@ -111,8 +113,38 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Documents:
+    """All documents of an account in the order of issue, what was paid of them, their mails."""
+
+    issued: tuple[Issued, ...]
+    items: Mapping[str, Open]
+    payments: tuple[Payment, ...]
+    mails: Mapping[str, MailState]
+
+    def payments_of(self, document: Issued) -> list[Payment]:
+        """What was paid of a document after it was issued."""
+        return [each for each in self.payments if each.number == document.number]
+
+    def status(self, document: Issued, today: date) -> Status:
+        """How a document stands on a day."""
+        totals, item = document.totals, self.items[document.number]
+        if document.series == "credit_note":
+            return "credit note"
+        if totals.due_minor <= 0:
+            return "paid" if totals.paid_minor else "free"
+        if item.open_minor <= 0:
+            return "paid"
+        if due_date(document.content) < today:
+            return "overdue"
+        return "partly paid" if item.settled_minor else "due"
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A line of the statement of account; ``open_minor`` is what is open after it."""
+    """A line of the statement of account; ``open_minor`` is what is open after it.
+
+    ``reference`` is the bank's, of a payment.
+    """
 
     day: date
     number: str
@@ -121,6 +153,7 @@ class Entry:
     currency: str
     amount_minor: int
     open_minor: int
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +176,16 @@ def setup_of(store: Store, account_id: str) -> Setup:
         find_issuer(store),
         tuple(list_profiles(store, account_id)),
         tuple(list_tax_rates(store)),
+    )
+
+
+def documents_of(store: Store, account_id: str) -> Documents:
+    """The account's documents with what the store knows of each."""
+    return Documents(
+        tuple(list_issued(store, account_id=account_id)),
+        open_items(store, account_id),
+        tuple(list_payments(store, account_id)),
+        mail_states(store, account_id),
     )
 
 
@@ -180,15 +223,6 @@ def gather_drafts(reader: AccountReader, issued: Sequence[Issued], now: datetime
     return drafts[::-1][:DRAFTS_SHOWN]
 
 
-def status_of(issued: Issued, today: date) -> Status:
-    """How a document stands on a day."""
-    if issued.series == "credit_note":
-        return "credit note"
-    if issued.totals.due_minor <= 0:
-        return "paid" if issued.totals.paid_minor else "free"
-    return "overdue" if due_date(issued.content) < today else "due"
-
-
 def corrected_by(document: Issued, issued: Iterable[Issued]) -> list[Issued]:
     """Later documents that credit an invoice or correct its month."""
     if document.series != "invoice":
@@ -211,23 +245,23 @@ def corrects(document: Issued, issued: Iterable[Issued]) -> list[Issued]:
     return [other for other in issued if document in corrected_by(other, (document,))]
 
 
-def statements(issued: Sequence[Issued], year: int | None) -> list[Statement]:
+def statements(documents: Documents, year: int | None) -> list[Statement]:
     """The statement of account of each currency, of a year or from the beginning.
 
-    An invoice adds what it asks for, a credit note takes off; what was paid at a checkout already
-    stands on the invoice that lists it and is taken off at once.
+    An invoice adds what it asks for, a credit note takes off, and so does what was paid; what was
+    paid at a checkout already stands on the invoice that lists it and is taken off at once.
     """
     found = []
-    for currency in dict.fromkeys(document.currency for document in issued):
+    for currency in dict.fromkeys(document.currency for document in documents.issued):
         moves = [
-            (day, kind, amount, document)
-            for document in issued
+            (*move, document)
+            for document in documents.issued
             if document.currency == currency
-            for day, kind, amount in _moves(document)
+            for move in _moves(document, documents.payments_of(document))
         ]
         opening = running = 0
         entries: list[Entry] = []
-        for day, kind, amount, document in sorted(moves, key=lambda move: move[0]):
+        for day, kind, amount, reference, document in sorted(moves, key=lambda move: move[0]):
             if year is not None and day.year > year:
                 break
             running += amount
@@ -235,8 +269,11 @@ def statements(issued: Sequence[Issued], year: int | None) -> list[Statement]:
                 opening = running
                 continue
             entries.append(
-                Entry(day, document.number, kind, document.month, currency, amount, running)
-            )
+                Entry(
+                    day, document.number, kind, document.month, currency, amount, running,
+                    reference,
+                )
+            )  # fmt: skip
         found.append(Statement(currency, opening, tuple(entries), running))
     return found
 
@@ -244,11 +281,14 @@ def statements(issued: Sequence[Issued], year: int | None) -> list[Statement]:
 def statement_csv(found: Iterable[Statement]) -> str:
     """Statements as CSV, one row an entry; amounts are minor units."""
     return csv_text(
-        ["date", "document", "kind", "month", "currency", "amount_minor", "open_minor"],
+        [
+            "date", "document", "kind", "reference", "month", "currency", "amount_minor",
+            "open_minor",
+        ],
         (
             [
-                entry.day.isoformat(), entry.number, entry.kind, f"{entry.month:%Y-%m}",
-                entry.currency, entry.amount_minor, entry.open_minor,
+                entry.day.isoformat(), entry.number, entry.kind, entry.reference,
+                f"{entry.month:%Y-%m}", entry.currency, entry.amount_minor, entry.open_minor,
             ]
             for statement in found
             for entry in statement.entries
@@ -295,15 +335,17 @@ def closes_at(month: DraftMonth, grace_days: int) -> datetime:
     return month.ends_at.replace(tzinfo=UTC) + timedelta(days=grace_days)
 
 
-def _moves(document: Issued) -> list[tuple[date, EntryKind, int]]:
-    """What a document adds to what is open, and what of it was paid already, by day."""
+def _moves(document: Issued, payments: Sequence[Payment]) -> list[tuple[date, EntryKind, int, str]]:
+    """What a document adds to what is open, and what of it was paid: day, amount, reference."""
     totals, day = document.totals, document.issue_date
     kind: EntryKind = "invoice" if document.series == "invoice" else "credit note"
-    moves: list[tuple[date, EntryKind, int]] = [
-        (day, kind, totals.gross_minor + totals.rounding_minor)
+    moves: list[tuple[date, EntryKind, int, str]] = [
+        (day, kind, totals.gross_minor + totals.rounding_minor, "")
     ]
     if totals.paid_minor:
-        moves.append((day, "checkout", -totals.paid_minor))
+        moves.append((day, "checkout", -totals.paid_minor, ""))
+    for payment in payments:
+        moves.append((payment.paid_on, "payment", -payment.amount_minor, payment.reference))
     return moves
 
 

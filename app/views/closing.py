@@ -38,6 +38,7 @@ from app.markup import (
     with_code,
 )
 from app.queries.closing import (
+    CAUSES,
     GUARDS,
     PAGE_SIZE,
     AccountMonth,
@@ -94,6 +95,7 @@ def draw() -> None:
     _tiles(closing)
     _held(closing.held())
     _accounts(closing, view)
+    _books(closing)
     watch(gate.publication)
 
 
@@ -286,7 +288,13 @@ def _account(each: AccountMonth) -> list[Child]:
         before = figure(formats.money(each.earlier[-1], each.currency), change)
     known: Child = ""
     if each.difference_minor:
-        known = badge(f"{_signed(each.difference_minor, each.currency)}", "warn")
+        causes = ", ".join(CAUSES.get(cause, cause) for cause in each.causes)
+        known = join(
+            [
+                badge(_signed(each.difference_minor, each.currency), "warn"),
+                tag("div", causes, class_="mh-detail mh-reason") if causes else None,
+            ]
+        )
     elif each.state == "issued":
         known = "as issued"
     return [
@@ -299,11 +307,59 @@ def _account(each: AccountMonth) -> list[Child]:
         _state(each),
         figure(
             formats.money(each.net_minor, each.currency),
-            None if each.state == "issued" else "draft",
+            _paid(each) if each.state == "issued" else "draft",
         ),
         before,
         known,
     ]
+
+
+def _paid(each: AccountMonth) -> str:
+    if each.open_minor:
+        return f"{formats.money(each.open_minor, each.currency)} open"
+    return "nothing open"
+
+
+def _books(closing: Closing) -> None:
+    """What the month means for the books, of all accounts by currency."""
+    if not closing.books:
+        return
+    with card("books", fills=False):
+        is_closed = all(each.is_closed for each in closing.books)
+        state = badge("closed", "good") if is_closed else badge("still open", "warn")
+        write(
+            heading("Books", "all accounts, as published ", state),
+            table(
+                [
+                    Column("Currency"),
+                    Column("Revenue", True, help="Used credits and usage beyond the lots, net"),
+                    Column("Breakage", True, True, "Credits lost in the month, net"),
+                    Column("Deferred", True, help="Credits left at its end, net"),
+                    Column("Receivable", True, help="Open on documents at its end"),
+                    Column("Unbilled", True, True, "Owed at its end and on no document yet"),
+                    Column("Tax", True, True, "Tax so far"),
+                    Column("Cash", True, True, "Received so far"),
+                ],
+                [
+                    [
+                        each.currency,
+                        *(
+                            formats.money(minor, each.currency)
+                            for minor in (
+                                each.revenue_minor,
+                                each.breakage_minor,
+                                each.deferred_revenue_minor,
+                                each.receivable_minor,
+                                each.unbilled_minor,
+                                each.tax_payable_minor,
+                                each.cash_minor,
+                            )
+                        ),
+                    ]
+                    for each in closing.books
+                ],
+            ),
+        )
 
 
 def _signed(minor: int, currency: str) -> str:

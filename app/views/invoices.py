@@ -40,25 +40,26 @@ from app.markup import (
 )
 from app.queries.invoices import (
     EVENTS_SHOWN,
+    Documents,
     Draft,
     Entry,
     closes_at,
     corrected_by,
     corrects,
+    documents_of,
     explained_csv,
     gather_drafts,
     line_name,
     setup_of,
     statement_csv,
     statements,
-    status_of,
 )
 from app.views.parts import card, choose_account, no_accounts, pager, row, watch, write
 from billing.alerts.delivery import send_due
 from billing.invoices.charges import Line, Totals
 from billing.invoices.explain import Event, Explained
-from billing.invoices.issued import Issued, document_of, file_name, list_issued
-from billing.invoices.mailing import MailState, mail_states, resend
+from billing.invoices.issued import Issued, document_of, file_name
+from billing.invoices.mailing import MailState, resend
 from billing.invoices.presentation import due_date, is_payable
 from billing.invoices.texts import WORDS
 from warehouse.errors import MeterhouseError
@@ -68,6 +69,7 @@ STATUSES = {
     "paid": ("paid", "good"),
     "free": ("nothing due", "quiet"),
     "due": ("due", "warn"),
+    "partly paid": ("partly paid", "warn"),
     "overdue": ("overdue", "bad"),
 }
 MAILS = {
@@ -99,7 +101,7 @@ def draw() -> None:
         write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     reader = gate.enter(account.account_id)
     try:
-        issued = reader.ask_store(lambda store, name: list_issued(store, account_id=name))
+        documents = reader.ask_store(documents_of)
     except MeterhouseError as error:
         address.write({"account": account.account_id})
         write(notice("warn", "Invoices cannot be shown", str(error)))
@@ -107,37 +109,37 @@ def draw() -> None:
         return
     view, remarks = parse_invoices(
         address.read(),
-        {document.issue_date.year for document in issued},
-        {document.number: [line.number for line in document.lines] for document in issued},
+        {each.issue_date.year for each in documents.issued},
+        {each.number: [line.number for line in each.lines] for each in documents.issued},
     )
     if remarks:
         write(notice("quiet", "Not all of this address could be used.", *remarks))
     address.write({"account": account.account_id, **render_invoices(view)})
-    document = next((each for each in issued if each.number == view.number), None)
+    document = next((each for each in documents.issued if each.number == view.number), None)
     if document is not None:
-        _document(gate, reader, document, issued, view)
+        _document(gate, reader, document, documents, view)
     else:
-        _all(gate, reader, issued, view)
+        _all(gate, reader, documents, view)
     watch(gate.publication)
 
 
-def _all(gate: Gate, reader: AccountReader, issued: Sequence[Issued], view: InvoicesView) -> None:
+def _all(gate: Gate, reader: AccountReader, documents: Documents, view: InvoicesView) -> None:
     """What is open, the month so far, the list, the statement of account."""
     today = _today(reader.account)
     as_of = context.freshness(gate).as_of if gate.publication else None
-    drafts = gather_drafts(reader, issued, formats.utc(as_of)) if as_of else []
-    if not issued:
+    drafts = gather_drafts(reader, documents.issued, formats.utc(as_of)) if as_of else []
+    if not documents.issued:
         _nothing_yet(gate, reader, drafts)
         if drafts:
             _drafts(gate, drafts)
         return
     left, right = row("invoice-heads", 1, 2)
     with left:
-        _open(issued, today)
+        _open(documents, today)
     with right:
         _drafts(gate, drafts)
-    _list(reader, issued, view, today)
-    _statement(reader.account, issued, view)
+    _list(reader.account, documents, view, today)
+    _statement(reader.account, documents, view)
 
 
 def _nothing_yet(gate: Gate, reader: AccountReader, drafts: Sequence[Draft]) -> None:
@@ -162,13 +164,18 @@ def _nothing_yet(gate: Gate, reader: AccountReader, drafts: Sequence[Draft]) -> 
         write(empty("No invoices yet", when, commands=needs))
 
 
-def _open(issued: Sequence[Issued], today: date) -> None:
+def _open(documents: Documents, today: date) -> None:
     """What is to be paid, by currency."""
     with card("open"):
-        waiting = [each for each in issued if status_of(each, today) in ("due", "overdue")]
-        for statement in statements(issued, None):
+        stand = {each.number: documents.status(each, today) for each in documents.issued}
+        waiting = [
+            each
+            for each in documents.issued
+            if stand[each.number] in ("due", "partly paid", "overdue")
+        ]
+        for statement in statements(documents, None):
             due = [each for each in waiting if each.currency == statement.currency]
-            overdue = sum(status_of(each, today) == "overdue" for each in due)
+            overdue = sum(stand[each.number] == "overdue" for each in due)
             told: Child = "nothing is due"
             if due:
                 first = min(due_date(each.content) for each in due)
@@ -251,9 +258,9 @@ def _draft(gate: Gate, draft: Draft) -> Html:
     )
 
 
-def _list(reader: AccountReader, issued: Sequence[Issued], view: InvoicesView, today: date) -> None:
+def _list(account: Account, documents: Documents, view: InvoicesView, today: date) -> None:
     """The documents of a year or of all years, the newest first."""
-    account, mails = reader.account, reader.ask_store(mail_states)
+    issued = documents.issued
     years = sorted({document.issue_date.year for document in issued}, reverse=True)
     found = [each for each in issued if view.year in (None, each.issue_date.year)][::-1]
     with card("invoices", fills=False):
@@ -283,17 +290,15 @@ def _list(reader: AccountReader, issued: Sequence[Issued], view: InvoicesView, t
                     Column("Due", True, is_wide_only=True),
                     Column("Status"),
                 ],
-                [
-                    _listed(account, document, view, today, mails.get(document.number))
-                    for document in found
-                ],
+                [_listed(account, document, documents, view, today) for document in found],
             ),
         )
 
 
 def _listed(
-    account: Account, document: Issued, view: InvoicesView, today: date, mail: MailState | None
+    account: Account, document: Issued, documents: Documents, view: InvoicesView, today: date
 ) -> list[Child]:
+    item = documents.items[document.number]
     totals, currency = document.totals, document.currency
 
     def money(minor: int) -> str:
@@ -309,9 +314,14 @@ def _listed(
         money(totals.net_minor),
         money(totals.tax_minor),
         money(totals.gross_minor + totals.rounding_minor),
-        money(totals.paid_minor),
-        money(totals.due_minor),
-        join([_status(document, today), _mailed(mail)]),
+        money(totals.paid_minor + item.settled_minor),
+        money(item.open_minor),
+        join(
+            [
+                _status(document, documents, today),
+                _mailed(documents.mails.get(document.number)),
+            ]
+        ),
     ]
 
 
@@ -325,15 +335,15 @@ def _mailed(mail: MailState | None) -> Html | None:
     return tag("div", told, class_="mh-detail", title=f"to {mail.recipient}")
 
 
-def _status(document: Issued, today: date) -> Html:
-    status = status_of(document, today)
+def _status(document: Issued, documents: Documents, today: date) -> Html:
+    status = documents.status(document, today)
     until = f"Payable until {formats.day(due_date(document.content))}"
     return badge(*STATUSES[status], until if is_payable(document.content) else None)
 
 
-def _statement(account: Account, issued: Sequence[Issued], view: InvoicesView) -> None:
+def _statement(account: Account, documents: Documents, view: InvoicesView) -> None:
     """What was asked for and paid, with a running total."""
-    found = statements(issued, view.year)
+    found = statements(documents, view.year)
     with card("statement", fills=False):
         span = str(view.year) if view.year else "from the first document on"
         write(heading("Statement of account", span))
@@ -372,6 +382,7 @@ def _entry(account: Account, entry: Entry, view: InvoicesView) -> list[Child]:
         "invoice": f"Invoice of {formats.month(entry.month)}",
         "credit note": f"Credit note, {formats.month(entry.month)}",
         "checkout": "Paid at the checkout" if entry.amount_minor < 0 else "Paid back",
+        "payment": f"{'Paid' if entry.amount_minor < 0 else 'Paid back'}, {entry.reference}",
     }[entry.kind]
     there = invoices_link(account.account_id, replace(view, number=entry.number))
     sign = "+" if entry.amount_minor > 0 else ""
@@ -386,7 +397,7 @@ def _document(
     gate: Gate,
     reader: AccountReader,
     document: Issued,
-    issued: Sequence[Issued],
+    documents: Documents,
     view: InvoicesView,
 ) -> None:
     """One document: its facts, its lines, the statement of credits, what a line is made from."""
@@ -402,16 +413,16 @@ def _document(
         with st.container(horizontal=True, vertical_alignment="center"):
             kind = "Invoice" if document.series == "invoice" else "Credit note"
             write(
-                heading(f"{kind} {document.number}", _status(document, _today(account))),
+                heading(f"{kind} {document.number}", _status(document, documents, _today(account))),
             )
             _download(reader, document)
         left, right = row("invoice-facts", 1, 1)
         with left:
-            write(fields(_facts(account, document, issued, view)))
+            write(fields(_facts(account, document, documents.issued, view)))
         with right:
-            write(_totals(document))
+            write(_totals(document, documents))
         write(_lines(account, document, view))
-    _mail(gate, reader, document)
+    _mail(gate, reader, document, documents.mails.get(document.number))
     if view.line is not None:
         _explained(gate, reader, document, view)
     content = document.content
@@ -449,10 +460,9 @@ def _download(reader: AccountReader, document: Issued) -> None:
     )
 
 
-def _mail(gate: Gate, reader: AccountReader, document: Issued) -> None:
+def _mail(gate: Gate, reader: AccountReader, document: Issued, mail: MailState | None) -> None:
     """What became of its mail, and one more by hand."""
     with card("invoice-mail", fills=False):
-        mail = reader.ask_store(mail_states).get(document.number)
         with st.container(horizontal=True, vertical_alignment="center"):
             if mail is None:
                 write(heading("Mail"), tag("p", "It was not mailed.", class_="mh-soft mh-small"))
@@ -519,7 +529,8 @@ def _numbers(account: Account, documents: Sequence[Issued], view: InvoicesView) 
     return join(parts)
 
 
-def _totals(document: Issued) -> Html:
+def _totals(document: Issued, documents: Documents) -> Html:
+    """What the document adds up to, and what was paid of it since."""
     totals, currency = document.totals, document.currency
     rows: list[tuple[str, Child]] = [("Net total", formats.money(totals.net_minor, currency))]
     rows += [(_tax_name(document, at), _tax_amount(totals, at, currency)) for at in _taxes(totals)]
@@ -529,6 +540,13 @@ def _totals(document: Issued) -> Html:
     if totals.paid_minor:
         rows.append(("Already paid", formats.money(-totals.paid_minor, currency)))
     rows.append(("Due", tag("b", formats.money(totals.due_minor, currency))))
+    payments = documents.payments_of(document)
+    for payment in payments:
+        about = f"Paid {formats.day(payment.paid_on)}, {payment.reference}"
+        rows.append((about, formats.money(-payment.amount_minor, currency)))
+    if payments:
+        open_minor = documents.items[document.number].open_minor
+        rows.append(("Open", tag("b", formats.money(open_minor, currency))))
     return tag("div", fields(rows), class_="mh-sums")
 
 

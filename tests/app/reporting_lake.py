@@ -678,6 +678,32 @@ select account_id, month, plan, currency, opening_credits, granted_credits, invo
 from marts.main.fct_invoice_month;
 
 create table marts.main.rpt_invoices_draft as select * from marts.main.fct_invoice_draft;
+
+create table marts.main.fct_book_balance as
+select account_id, month, currency, cast(14900 as bigint) as cash_minor,
+    cast(0 as bigint) as suspense_minor, cast(0 as bigint) as unbilled_minor,
+    cast(2379 as bigint) as tax_minor, cast(10000 as bigint) as deferred_minor,
+    cast(2521 as bigint) as revenue_minor, cast(0 as bigint) as breakage_minor
+from marts.main.fct_invoice_month;
+
+create table marts.main.rpt_invoices_difference as
+select 'tokyo' as account_id, date '2026-10-01' as month, 'JPY' as currency, 'overage' as kind,
+    'G' as tax_category, cast(0 as decimal(24, 12)) as tax_percent, 'late_usage' as cause,
+    cast(333 as decimal(38, 9)) as invoiced_credits, cast(433 as decimal(38, 9)) as known_credits,
+    cast(100 as decimal(38, 9)) as difference_credits, cast(533 as bigint) as invoiced_net_minor,
+    cast(693 as bigint) as known_net_minor, cast(160 as bigint) as difference_net_minor,
+    cast(0 as bigint) as difference_gross_minor, date '2026-11-01' as books_month;
+
+create table marts.main.rpt_invoices_books as
+select month, currency, cast(sum(cash_minor) as bigint) as purchases_minor,
+    cast(sum(revenue_minor) as bigint) as revenue_minor,
+    cast(7 as bigint) as breakage_minor, cast(0 as bigint) as goodwill_minor,
+    cast(0 as bigint) as rounding_minor, cast(sum(cash_minor) as bigint) as cash_minor,
+    cast(19 as bigint) as receivable_minor, cast(0 as bigint) as unbilled_minor,
+    cast(sum(deferred_minor) as bigint) as deferred_revenue_minor,
+    cast(sum(tax_minor) as bigint) as tax_payable_minor, cast(0 as bigint) as suspense_minor,
+    month < date '2026-11-01' as is_closed
+from marts.main.fct_book_balance group by month, currency;
 """
 
 _LOADS = """

@@ -23,6 +23,7 @@ from app.queries.closing import (
 from billing.invoices import guards
 from billing.invoices.closing import close
 from billing.invoices.issued import list_issued
+from billing.invoices.payments import record_payment
 from billing.store import open_store
 from tests.app.conftest import text_of
 from tests.app.reporting_lake import FAILED_CHECKS, HOSTILE, make_invoices, publish_head
@@ -84,6 +85,21 @@ def test_what_is_known_since_is_shown_beside_what_was_issued(open_page, stocked)
         publish_head(connection, 1)
     text = text_of(open_page("closing", stocked, month="2026-10"))
     assert ">+¥160<" in text and "1 known otherwise" in text
+    assert ">late usage<" in text
+
+
+def test_what_is_open_and_the_books_of_the_month_are_shown(open_page, stocked):
+    make_invoices(stocked)
+    with open_store(stocked) as store:
+        record_payment(
+            store, "INV-2026-000003", 500, currency="JPY", paid_on=date(2026, 11, 9), reference="B1"
+        )
+    text = text_of(open_page("closing", stocked, month="2026-10"))
+    assert ">¥33 open<" in text
+    books = text.split(">Books<")[1]
+    assert ">closed<" in books
+    assert ">€25.21<" in books and ">¥2,521<" in books, "revenue"
+    assert "€100.00" in books, "deferred revenue"
 
 
 def test_failed_checks_hold_everybody(open_page, stocked):

@@ -14,16 +14,18 @@ from app.context import shared_store
 from app.gate import Gate
 from app.lake import LakeReader
 from app.queries.invoices import (
+    Documents,
     corrected_by,
     corrects,
+    documents_of,
     explained_csv,
     gather_drafts,
     statement_csv,
     statements,
-    status_of,
 )
 from billing.accounts import set_account
 from billing.invoices.issued import document_of, get_issued, list_issued
+from billing.invoices.payments import record_payment
 from billing.store import open_store
 from tests.app.conftest import text_of
 from tests.app.reporting_lake import HOSTILE, make_invoices, make_raw_lake
@@ -44,9 +46,13 @@ def gate(invoiced: Settings):
     reader.close()
 
 
-def issued_to(settings: Settings, account_id: str):
+def documents_to(settings: Settings, account_id: str) -> Documents:
     with open_store(settings) as store:
-        return list_issued(store, account_id=account_id)
+        return documents_of(store, account_id)
+
+
+def issued_to(settings: Settings, account_id: str):
+    return documents_to(settings, account_id).issued
 
 
 def numbers_in(text: str) -> list[str]:
@@ -76,13 +82,13 @@ def test_a_year_in_the_address_filters_list_and_statement(open_page, invoiced):
 
 
 def test_the_statement_opens_with_what_was_open_before_the_year(invoiced):
-    issued = issued_to(invoiced, "acme")
-    (whole,) = statements(issued, None)
-    (before,), (after,) = statements(issued, 2026), statements(issued, 2027)
+    documents = documents_to(invoiced, "acme")
+    (whole,) = statements(documents, None)
+    (before,), (after,) = statements(documents, 2026), statements(documents, 2027)
     assert (whole.opening_minor, before.opening_minor) == (0, 0)
     assert after.opening_minor == before.closing_minor
     assert after.closing_minor == whole.closing_minor
-    assert whole.closing_minor == sum(each.totals.due_minor for each in issued)
+    assert whole.closing_minor == sum(each.totals.due_minor for each in documents.issued)
     running = 0
     for entry in whole.entries:
         running += entry.amount_minor
@@ -91,7 +97,7 @@ def test_the_statement_opens_with_what_was_open_before_the_year(invoiced):
 
 
 def test_the_statement_is_exported_as_it_stands(invoiced):
-    found = statements(issued_to(invoiced, "acme"), None)
+    found = statements(documents_to(invoiced, "acme"), None)
     rows = list(csv.DictReader(io.StringIO(statement_csv(found))))
     assert [int(row["amount_minor"]) for row in rows] == [
         entry.amount_minor for entry in found[0].entries
@@ -254,9 +260,30 @@ def test_what_cannot_be_used_of_the_address_is_told(open_page, invoiced):
 
 
 def test_an_invoice_is_due_until_its_day_and_overdue_after_it(invoiced):
-    (yen,) = issued_to(invoiced, "tokyo")
-    assert status_of(yen, date(2026, 11, 19)) == "due"
-    assert status_of(yen, date(2026, 11, 20)) == "overdue"
+    documents = documents_to(invoiced, "tokyo")
+    (yen,) = documents.issued
+    assert documents.status(yen, date(2026, 11, 19)) == "due"
+    assert documents.status(yen, date(2026, 11, 20)) == "overdue"
+
+
+def test_payments_are_taken_off_what_is_open(open_page, stocked):
+    make_invoices(stocked)
+    with open_store(stocked) as store:
+        for amount, reference in ((500, "BANK-1"), (33, HOSTILE)):
+            record_payment(
+                store, YEN, amount, currency="JPY", paid_on=date(2026, 11, 9), reference=reference
+            )
+            if amount == 500:
+                before = documents_of(store, "tokyo")
+    assert before.status(before.issued[0], date(2026, 11, 10)) == "partly paid"
+    after = documents_to(stocked, "tokyo")
+    assert after.status(after.issued[0], date(2027, 11, 10)) == "paid"
+    (statement,) = statements(after, None)
+    assert [entry.open_minor for entry in statement.entries] == [533, 33, 0]
+    text = text_of(open_page("invoices", stocked, account="tokyo"))
+    assert "Paid, BANK-1" in text and ">paid<" in text and HOSTILE not in text
+    text = text_of(open_page("invoices", stocked, account="tokyo", invoice=YEN))
+    assert "Paid 9 Nov 2026, BANK-1" in text and f">{formats.MINUS}¥33<" in text
 
 
 def test_before_anything_is_published_it_says_when_invoices_come(open_page, tmp_path):
