@@ -11,22 +11,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import quote
 
+import sqlalchemy as sa
+
 from billing import validation
 from billing.accounts import list_accounts
 from billing.alerts.delivery import send_due
 from billing.alerts.letters import Letter, as_html, as_text, one_line
 from billing.alerts.outbox import Delivered, Message, domain_of, history, put
+from billing.invoice_schema import invoice, invoice_document
 from billing.invoices.issued import (
     MAILS,
     Issued,
     get_issued,
     invoice_of,
-    list_issued,
     mail_reference,
+    read_issued,
 )
 from billing.invoices.presentation import due_date, is_payable, sign_of
 from billing.invoices.rendering import render_missing
 from billing.invoices.texts import WORDS, day_name, money, month_name
+from billing.schema import outbox_message
 from billing.store import Store
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
@@ -90,12 +94,9 @@ def write_mails(
     They go to the address that is registered for the account. ``told`` is called after each.
     """
     at = now or datetime.now(UTC)
-    known = mail_states(store)
     addresses = {each.account_id: each.current.email for each in list_accounts(store, now=at)}
     written, unaddressed = 0, []
-    for issued in list_issued(store):
-        if issued.number in known or issued.recorded_at < at - MAILED_FOR:
-            continue
+    for issued in _unmailed(store, at - MAILED_FOR):
         address = addresses[issued.account_id]
         if not address:
             unaddressed.append(issued)
@@ -117,7 +118,7 @@ def resend(
     """Write one more mail of an invoice, to its account's address or another; returns the address.
 
     Raises MeterhouseError where there is no such invoice (of ``account_id``, if it is given), no
-    address, or one that is none.
+    address, one that is none, and while a mail to the same address waits.
     """
     at = now or datetime.now(UTC)
     issued = get_issued(store, number)
@@ -128,6 +129,11 @@ def resend(
     if not address:
         raise MeterhouseError(nobody(issued))
     known = mail_states(store, issued.account_id).get(issued.number)
+    if known and known.recipient == address and known.state in ("waiting", "failed"):
+        raise MeterhouseError(
+            f"a mail of {issued.number} to {address} waits already and is sent by itself; "
+            "`meterhouse invoices list --json` shows why it waits"
+        )
     copy = known.copies + 1 if known else 1
     _put(settings, store, issued, copy, address, at)
     return address
@@ -201,6 +207,16 @@ def letter_of(issued: Issued, public_url: str) -> Letter:
         link_text=words["mail_link"],
         foot=foot,
     )
+
+
+def _unmailed(store: Store, since: datetime) -> list[Issued]:
+    """Documents that were rendered and have no mail, in the order of issue."""
+    drawn = sa.exists().where(invoice_document.c.invoice_id == invoice.c.invoice_id)
+    mailed = sa.exists().where(
+        outbox_message.c.reference == sa.literal(MAILS).concat(invoice.c.number)
+    )
+    with store.reading() as connection:
+        return read_issued(connection, drawn & ~mailed & (invoice.c.recorded_at >= since))
 
 
 def _put(

@@ -1,10 +1,21 @@
 """An instance with accounts to invoice, filled by hand: marts of months, charges and usage."""
 
-from datetime import UTC, date, datetime
+import time
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing.connection import Connection
+
+import sqlalchemy as sa
 
 from billing.accounts import add_account
+from billing.alerts.delivery import Sender
+from billing.alerts.outbox import Message, deliver
+from billing.invoice_schema import billing_profile
+from billing.invoices.closing import close
+from billing.invoices.mailing import mail_states, write_mails
 from billing.invoices.parties import add_tax_rate, set_issuer, set_profile
-from billing.store import Store
+from billing.invoices.rendering import render_missing
+from billing.schema import account, account_term
+from billing.store import Store, open_store
 from tests.integration.small_lake import PUBLISHED_AT, RAW_LOAD_ID, build_raw, run
 from warehouse.lake import attach, writing
 from warehouse.publication import publish
@@ -12,6 +23,7 @@ from warehouse.settings import Settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 OCTOBER = date(2026, 10, 1)
+LEASE = timedelta(seconds=2)
 
 RECIPIENT = {
     "name": "Acme Ltd",
@@ -68,14 +80,25 @@ def build_lakes(settings: Settings, accounts: int) -> None:
 
 
 def fill_store(store: Store, accounts: int) -> None:
-    """The accounts, whom their invoices name, and an issuer."""
+    """The accounts, whom their invoices name, and an issuer; all as the first, in one go."""
     set_up_issuer(store)
-    for number in range(1, accounts + 1):
-        account = f"a{number:03d}"
-        add_account(
-            store, account, currency="EUR", plan="postpaid", overage_price="0.0125", now=NOW
-        )
-        set_profile(store, account, {**RECIPIENT, "name": f"Customer {number}"}, now=NOW)
+    add_account(
+        store, "a001", currency="EUR", plan="postpaid", overage_price="0.0125",
+        email="a001@customer.example", now=NOW,
+    )  # fmt: skip
+    set_profile(store, "a001", {**RECIPIENT, "name": "Customer 1"}, now=NOW)
+    names = [(f"a{number:03d}", f"Customer {number}") for number in range(2, accounts + 1)]
+    with store.writing() as connection:
+        for table, id_column in (
+            (account, "id"), (account_term, "account_id"), (billing_profile, "account_id"),
+        ):  # fmt: skip
+            (first,) = connection.execute(sa.select(table)).mappings().all()
+            (key,) = table.primary_key
+            for account_id, name in names:
+                values = {column: first[column] for column in first if column != key.name}
+                values |= {"name": name} if "name" in first else {}
+                values |= {"email": f"{account_id}@customer.example"} if "email" in first else {}
+                connection.execute(sa.insert(table), values | {id_column: account_id})
 
 
 def set_up_issuer(store: Store) -> None:
@@ -90,3 +113,29 @@ def set_up_issuer(store: Store) -> None:
         now=NOW,
     )  # fmt: skip
     add_tax_rate(store, "DE", "19", date(2007, 1, 1), now=NOW)
+
+
+def close_by_steps(settings: Settings, steps: Connection) -> None:
+    """Close October, render and mail it, until every mail was sent.
+
+    Before each step goes on it says so into ``steps`` and waits to be let: once an invoice was
+    issued or a document stored, before a mail is sent and once it was accepted.
+    """
+
+    def step(_: object = None) -> None:
+        steps.send_bytes(b"x")
+        steps.recv_bytes()
+
+    with open_store(settings) as store, Sender(settings, store) as sender:
+
+        def send(message: Message) -> None:
+            step()
+            sender(message)
+            step()
+
+        close(settings, store, OCTOBER, now=NOW, actor="closer", told=step)
+        render_missing(settings, store, now=NOW, told=step)
+        write_mails(settings, store, now=NOW)
+        while any(mail.state != "sent" for mail in mail_states(store).values()):
+            deliver(store, send, lease=LEASE)
+            time.sleep(0.05)  # claims of the killed run out
