@@ -65,7 +65,7 @@ reasoned as (
     select
         compared.*,
         difference_credits <> 0
-        or difference_net_minor is distinct from 0
+        or coalesce(difference_net_minor, 1) <> 0
         or difference_gross_minor <> 0
         or known_paid_minor <> invoiced_paid_minor as is_different,
         kind in ('overage', 'usage')
@@ -74,7 +74,7 @@ reasoned as (
             or months.plan = 'prepaid'
             or (months.plan = 'postpaid') <> (kind = 'usage')
         ) as has_price_changed,
-        kind in ('overage', 'usage') and kind_credits <> 0 as has_credits_changed,
+        kind_credits <> 0 and (kind in ('overage', 'usage') or kind_gross_minor = 0) as has_credits_changed,
         coalesce(changes_listed.has_late, false) as has_late,
         coalesce(changes_listed.has_corrected, false) as has_corrected,
         coalesce(changes_listed.has_withdrawn, false) as has_withdrawn
