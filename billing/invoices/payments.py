@@ -7,7 +7,7 @@ negative where money was paid out on a credit note. Nothing is paid beyond what 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -144,7 +144,7 @@ def open_items(store: Store, account_id: str | None = None) -> Mapping[str, Open
         .order_by(invoice.c.invoice_id)
     )
     with store.reading() as connection:
-        rows = connection.execute(query).all()
+        rows: list[Any] = list(connection.execute(query))
     return {
         number: Open(
             number, currency, due, int(paid), due - int(paid), status_of(series, due, int(paid))
