@@ -61,6 +61,12 @@ select account_id, month, 'prepaid_with_overage' as plan, 'EUR' as currency,
     cast(0 as decimal(38, 9)) as exposure_high_credits
 from marts.main.fct_usage_monthly
 group by all;
+create table marts.main.fct_book_balance as
+select account_id, month, currency, cast(5950 as bigint) as cash_minor,
+    cast(0 as bigint) as suspense_minor, cast(0 as bigint) as unbilled_minor,
+    cast(950 as bigint) as tax_minor, cast(0 as bigint) as deferred_minor,
+    cast(5000 as bigint) as revenue_minor, cast(0 as bigint) as breakage_minor
+from marts.main.fct_invoice_month;
 create table marts.main.fct_invoice_draft as
 select account_id, month, currency, 'purchase' as kind, granted_credits as credits,
     cast(null as decimal(24, 12)) as unit_price, cast(5950 as bigint) as gross_minor,

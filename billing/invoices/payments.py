@@ -4,7 +4,7 @@ An amount is that of the payment in minor units of the invoice's currency: posit
 negative where money was paid out on a credit note. Nothing is paid beyond what is open.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -144,7 +144,7 @@ def open_items(store: Store, account_id: str | None = None) -> Mapping[str, Open
         .order_by(invoice.c.invoice_id)
     )
     with store.reading() as connection:
-        rows: Sequence[Any] = connection.execute(query).all()
+        rows: list[Any] = list(connection.execute(query))
     return {
         number: Open(
             number, currency, due, int(paid), due - int(paid), status_of(series, due, int(paid))

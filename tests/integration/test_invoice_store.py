@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -32,6 +33,7 @@ from billing.invoices.parties import (
     set_issuer,
     set_profile,
 )
+from billing.invoices.payments import list_payments, open_items, record_payment
 from billing.store import Store, open_store
 from tests.integration.invoice_lab import RECIPIENT, set_up_issuer
 from warehouse.errors import MeterhouseError
@@ -175,3 +177,35 @@ def test_issuer_profiles_and_rates_are_checked_and_kept(store: Store) -> None:
     assert list_tax_rates(store)[-1].percent == Decimal("5.5")
     with pytest.raises(MeterhouseError, match="below 100 percent"):
         add_tax_rate(store, "FR", "119", NOVEMBER)
+
+
+def test_payments_are_recorded_once_and_never_beyond_what_is_open(store: Store) -> None:
+    (number,) = send(store, document("acme", "a"))
+    (due,) = (one.due_minor for one in open_items(store).values())
+    assert due > 2 and open_items(store)[number].status == "due"
+
+    def pay(amount: int, reference: str, **more: Any) -> bool:
+        given = {"number": number, "currency": "EUR", "paid_on": NOVEMBER, "now": NOW, **more}
+        return record_payment(
+            store, amount_minor=amount, reference=reference, actor="ann", **given
+        )[1]
+
+    assert pay(1, "bank 1")
+    assert not pay(1, "bank 1")
+    assert open_items(store, "acme")[number].status == "partly_paid"
+    for amount, reference, more, why in (
+        (due, "bank 2", {}, "are open"),
+        (0, "bank 2", {}, "more than 0"),
+        (-1, "bank 2", {}, "more than 0"),
+        (1, "bank 2", {"currency": "USD"}, "not in USD"),
+        (1, "bank 2", {"number": "INV-9"}, "no invoice INV-9"),
+        (1, "bank 2", {"paid_on": date(2099, 1, 1)}, "still to come"),
+        (2, "bank 1", {}, "is that of another payment"),
+        (1, "  ", {}, "reference"),
+    ):
+        with pytest.raises(MeterhouseError, match=why):
+            pay(amount, reference, **more)
+    assert pay(due - 1, "bank 2")
+    (item,) = open_items(store, "acme").values()
+    assert (item.open_minor, item.status) == (0, "paid")
+    assert [payment.reference for payment in list_payments(store)] == ["bank 1", "bank 2"]

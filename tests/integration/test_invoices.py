@@ -12,7 +12,7 @@ import pytest
 
 from billing.accounts import add_account
 from billing.exports import StoreExport
-from billing.grants import grant, refund
+from billing.grants import end_lot, get_lot, grant, refund
 from billing.invoices.charges import Line
 from billing.invoices.closing import Closed, close, read_books
 from billing.invoices.explain import explain
@@ -21,7 +21,9 @@ from billing.invoices.issued import Issued, document_of, list_issued
 from billing.invoices.mailing import finish, mail_states
 from billing.invoices.notes import credit_note
 from billing.invoices.parties import set_profile
+from billing.invoices.payments import record_payment
 from billing.invoices.rounding import rounded
+from billing.lots import Ending
 from billing.store import open_store
 from billing.usage_sums import LakeUsage, open_lake
 from ingest.operations import sync_operations
@@ -50,6 +52,14 @@ READ = (
 """Models that a close reads, and what they are made from."""
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+BOOKS = (
+    "fct_book_balance",
+    "fct_book_entry",
+    "fct_books_monthly",
+    "fct_credit_roll_forward",
+    "fct_invoice",
+    "fct_invoice_difference",
+)
 
 
 class World:
@@ -78,7 +88,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """September: acme pays afterwards, cedar beyond its lot, blue only with credits."""
+    """September: acme pays afterwards, cedar beyond its lot, blue and jade only with credits."""
     made = World(tmp_path_factory.mktemp("invoices"))
     store = made.store
     set_up_issuer(store)
@@ -97,12 +107,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     )
     add_account(store, "blue", currency="USD", email="pay@blue.example", **at)
     add_account(store, "drift", currency="USD", **at)
-    for account in ("acme", "cedar", "blue"):
+    add_account(store, "jade", currency="JPY", **at)
+    for account in ("acme", "cedar", "blue", "jade"):
         set_profile(store, account, {**RECIPIENT, "name": account.title()}, **at)
     set_profile(store, "acme", {"tax_treatment": "reverse_charge", "language": "de"}, **at)
     bought = {"kind": "purchased", "effective_at": datetime(2026, 9, 2, tzinfo=UTC), "reason": "x"}
     grant(store, "cedar", "100", paid_minor=5000, currency="EUR", **bought, **at)
     grant(store, "blue", "500", paid_minor=2500, currency="USD", **bought, **at)
+    expires = {"expires_at": datetime(2026, 9, 15, tzinfo=UTC)}
+    grant(store, "jade", "100", paid_minor=1000, currency="JPY", **bought, **expires, **at)
+    bought["effective_at"] = datetime(2026, 9, 20, tzinfo=UTC)
+    grant(store, "jade", "50", paid_minor=2000, currency="JPY", **bought, **at)
     made.refresh(
         usage_event=[
             # A minute before midnight UTC is October in Berlin already.
@@ -112,6 +127,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             event("c2", "cedar", datetime(2026, 9, 20), 40),
             event("b1", "blue", datetime(2026, 9, 20), 60),
             event("d1", "drift", datetime(2026, 9, 20), 1),
+            event("j1", "jade", datetime(2026, 9, 10), 40),
+            event("j2", "jade", datetime(2026, 9, 21), 10),
         ]
     )
     yield made
@@ -132,7 +149,7 @@ def numbers(closed: Closed) -> list[tuple[str, str]]:
 
 def test_a_dry_run_says_what_would_be_issued_and_issues_nothing(world: World) -> None:
     closed = world.close(SEPTEMBER, dry_run=True)
-    assert [draft.account_id for draft in closed.drafts] == ["acme", "blue", "cedar"]
+    assert [draft.account_id for draft in closed.drafts] == ["acme", "blue", "cedar", "jade"]
     assert list_issued(world.store) == []
 
 
@@ -152,22 +169,24 @@ def test_september_is_issued_once_in_the_order_of_accounts(world: World) -> None
         ("acme", "INV-2026-000001"),
         ("blue", "INV-2026-000002"),
         ("cedar", "INV-2026-000003"),
+        ("jade", "INV-2026-000004"),
     ]
     assert told(world.lines("acme")) == [("usage", "09", 1000, 1250)]
     assert told(world.lines("blue")) == [("purchase", "09", 500, 2101)]
     assert told(world.lines("cedar")) == [("purchase", "09", 100, 4202), ("overage", "09", 30, 60)]
-    acme, blue, cedar = (one.totals for one in closed.issued)
+    assert told(world.lines("jade")) == [("purchase", "09", 150, 2521)]
+    acme, blue, cedar, _ = (one.totals for one in closed.issued)
     assert (acme.tax_minor, acme.due_minor) == (0, 1250)
     assert (blue.tax_minor, blue.due_minor) == (399, 0)
     assert (cedar.gross_minor, cedar.due_minor) == (5072, 72)
     again = world.close(SEPTEMBER)
-    assert again.issued == () and again.already == ("acme", "blue", "cedar")
+    assert again.issued == () and again.already == ("acme", "blue", "cedar", "jade")
 
 
 def test_documents_and_mails_follow(world: World) -> None:
     done = finish(world.settings, world.store)
-    assert (done.rendered, done.written, done.delivered.sent) == (3, 2, 2)
-    assert [one.account_id for one in done.unaddressed] == ["cedar"]
+    assert (done.rendered, done.written, done.delivered.sent) == (4, 2, 2)
+    assert [one.account_id for one in done.unaddressed] == ["cedar", "jade"]
     again = finish(world.settings, world.store)
     assert (again.rendered, again.written, again.delivered.sent) == (0, 0, 0)
     assert document_of(world.store, "INV-2026-000001").startswith(b"%PDF")
@@ -180,7 +199,7 @@ def test_documents_and_mails_follow(world: World) -> None:
 
 def test_before_the_lots_of_invoices_arrived_nothing_more_is_issued(world: World) -> None:
     held = {hold.account_id: hold.guard for hold in world.close(OCTOBER, dry_run=True).held}
-    assert held == {"acme": "lots", "cedar": "lots", "drift": "address"}
+    assert held == {"acme": "lots", "cedar": "lots", "drift": "address", "jade": "bounds"}
 
 
 def test_late_usage_and_withdrawals_stand_on_october_under_september(world: World) -> None:
@@ -188,6 +207,11 @@ def test_late_usage_and_withdrawals_stand_on_october_under_september(world: Worl
         world.store, LakeUsage(world.settings), 2, Decimal(200), reason="asked for it",
         now=datetime(2026, 10, 5, tzinfo=UTC),
     )  # fmt: skip
+    charged_back = datetime(2026, 10, 6, tzinfo=UTC)
+    with world.store.writing() as connection:
+        ending = Ending("chargeback", charged_back, 2000, 400, "JPY", "the bank says so", "ann")
+        lot = get_lot(world.store, 4)
+        end_lot(connection, lot, ending, charged_back, "charged back")
     withdrawn = event("c2", "cedar", datetime(2026, 9, 20), 40, revision=1, is_withdrawn=True)
     world.refresh(
         usage_event=[
@@ -198,7 +222,11 @@ def test_late_usage_and_withdrawals_stand_on_october_under_september(world: Worl
         ],
         usage_supersession=[{"event_id": "c2", "usage_date_utc": date(2026, 9, 20)}],
     )
-    closed = world.close(OCTOBER)
+    assert differences(world) == [
+        ("acme", "09", "usage", 100, 125, "late_usage"),
+        ("cedar", "09", "overage", -15, -30, "late_usage, withdrawn_usage"),
+    ]
+    closed = world.close(OCTOBER, accept=("jade",))
     assert told(world.lines("acme")[1:]) == [("usage", "10", 7, 9), ("usage", "09", 100, 125)]
     # 15 credits of September were not used after all; what they paid of October is October's.
     assert told(world.lines("cedar")[2:]) == [
@@ -206,13 +234,55 @@ def test_late_usage_and_withdrawals_stand_on_october_under_september(world: Worl
         ("overage", "09", -15, -30),
     ]
     assert told(world.lines("blue")[1:]) == [("covered", "10", 0, 0), ("refund", "10", -200, -840)]
-    assert [one.series for one in closed.issued] == ["invoice", "invoice", "credit_note", "invoice"]
+    assert told(world.lines("jade")[1:]) == [
+        ("covered", "10", 0, 0),
+        ("chargeback", "10", -40, -1345),
+    ]
+    assert [one.series for one in closed.issued] == [
+        *("invoice", "invoice", "credit_note", "invoice", "invoice", "credit_note")
+    ]
     assert [one.number for one in closed.issued if one.series == "credit_note"] == [
-        "CN-2026-000001"
+        "CN-2026-000001",
+        "CN-2026-000002",
     ]
     before, now = (one.content["statement"] for one in list_issued(world.store, account_id="cedar"))
     assert now["opening"] == before["closing"]
     assert Decimal(now["late"]) == 15
+
+
+def differences(world: World) -> list[tuple[Any, ...]]:
+    """What differs from the invoices of closed months, and why."""
+    return [
+        (account, f"{month:%m}", kind, int(credits), net, cause)
+        for account, month, kind, credits, net, cause in world.lab.query(
+            "select account_id, month, kind, difference_credits, difference_net_minor, cause"
+            " from marts.main.rpt_invoices_difference"
+            " where cause <> 'not_invoiced_yet' order by all"
+        )
+    ]
+
+
+def books_reconcile(world: World) -> None:
+    world.lab.dbt(
+        "test", "--exclude-resource-type", "unit_test", "--select", *BOOKS, full_checks=True
+    )
+
+
+def books(world: World, account: str) -> dict[str, int]:
+    """The balances of an account's books."""
+    return dict(
+        world.lab.query(
+            "select book_account, sum(amount_minor) from marts.main.fct_book_entry"
+            f" where account_id = '{account}' group by all having sum(amount_minor) <> 0"
+        )
+    )
+
+
+def closed_books(world: World) -> list[tuple[Any, ...]]:
+    """Every entry of September and October."""
+    return world.lab.query(
+        "select * from marts.main.fct_book_entry where month < '2026-11-01' order by all"
+    )
 
 
 def ledger_and_invoices(world: World) -> None:
@@ -222,7 +292,7 @@ def ledger_and_invoices(world: World) -> None:
         assert publication is not None
         facts = read_facts(lake, publication, OCTOBER)
     books = read_books(world.store)
-    for account in ("acme", "blue", "cedar"):
+    for account in ("acme", "blue", "cedar", "jade"):
         sums: dict[date, int] = defaultdict(int)
         for line in world.lines(account):
             if line.kind != "goodwill":
@@ -264,9 +334,9 @@ def test_a_line_leads_back_to_its_events_or_payments(world: World) -> None:
         return [(e.event_id, int(e.credits or 0), e.line_number) for e in found.events]
 
     assert events("INV-2026-000001", 1) == [("a1", 1000, 1)]
-    assert events("INV-2026-000004", 2) == [("a3", 100, 1)]
+    assert events("INV-2026-000005", 2) == [("a3", 100, 1)]
     assert events("INV-2026-000003", 2) == [("c1", 90, 1), ("c2", 40, 1)]
-    assert events("INV-2026-000006", 2) == [("c2", -40, 1), ("c3", 25, 1)]
+    assert events("INV-2026-000007", 2) == [("c2", -40, 1), ("c3", 25, 1)]
     paid = explain(world.settings, world.store, "INV-2026-000002", 1)
     assert [(lot.grant_id, lot.paid_minor) for lot in paid.lots] == [(2, 2500)]
     back = explain(world.settings, world.store, "CN-2026-000001", 1)
@@ -284,7 +354,7 @@ def test_a_credit_note_by_hand_is_never_more_than_its_invoice(world: World) -> N
     with pytest.raises(MeterhouseError, match="12.50 EUR of the net total"):
         credit(1251)
     note = credit(250)
-    assert (note.number, note.corrects) == ("CN-2026-000002", "INV-2026-000001")
+    assert (note.number, note.corrects) == ("CN-2026-000003", "INV-2026-000001")
     assert (note.totals.net_minor, note.totals.due_minor) == (-250, -250)
     assert credit(None).totals.net_minor == -1000
     with pytest.raises(MeterhouseError, match="0.00 EUR of the net total"):
@@ -294,3 +364,57 @@ def test_a_credit_note_by_hand_is_never_more_than_its_invoice(world: World) -> N
     with pytest.raises(MeterhouseError, match="no invoice INV-9"):
         credit(1, "INV-9")
     ledger_and_invoices(world)
+
+
+def test_books_hold_what_the_ledger_and_all_documents_say(world: World) -> None:
+    record_payment(
+        world.store, "INV-2026-000003", 70, currency="EUR", paid_on=date(2026, 10, 20),
+        reference="bank 17", now=NOW, actor="ann",
+    )  # fmt: skip
+    world.refresh()
+    books_reconcile(world)
+    # 1,107 credits were used at 0.0125 and 12.50 of that given back; no tax is due.
+    assert books(world, "acme") == {"receivable": 134, "revenue": -1384, "goodwill": 1250}
+    # 100 credits of 50.00 with 19 % in it, 35 beyond them at 0.02; 0.70 came, 14 cents are open.
+    assert books(world, "cedar") == {
+        "cash": 5070, "receivable": 14, "revenue": -4272, "tax_payable": -812,
+    }  # fmt: skip
+    # Of 500 credits for 25.00, 60 were used and 200 given back for 10.00.
+    assert books(world, "blue") == {
+        "cash": 1500, "deferred_revenue": -1008, "revenue": -252, "tax_payable": -239,
+        "rounding": -1,
+    }  # fmt: skip
+    # 400 of 1,000 yen used, 600 lost; of 2,000 used 400, and all charged back.
+    assert books(world, "jade") == {
+        "cash": 1000, "receivable": 399, "revenue": -672, "breakage": -504, "tax_payable": -223,
+    }  # fmt: skip
+    assert differences(world) == []
+
+
+def test_closed_months_stay_and_late_facts_stand_in_the_open_one(world: World) -> None:
+    before = closed_books(world)
+    world.refresh(
+        usage_event=[
+            event("b2", "blue", datetime(2026, 9, 25), 40),
+            event("c5", "cedar", datetime(2026, 10, 9), 10),
+        ]
+    )
+    assert closed_books(world) == before
+    books_reconcile(world)
+    # What was given back to blue in October is more than was left then, as is known now.
+    assert books(world, "blue")["revenue"] == -420
+    assert world.lab.query(
+        "select month, book_account, amount_minor from marts.main.fct_book_entry"
+        " where account_id in ('blue', 'cedar') and source in ('draft', 'lots')"
+        " and month >= '2026-11-01' order by account_id, book_account"
+    ) == [
+        (date(2026, 11, 1), "breakage", 168),
+        (date(2026, 11, 1), "revenue", -168),
+        (date(2026, 11, 1), "revenue", -20),
+        (date(2026, 11, 1), "tax_payable", -4),
+        (date(2026, 11, 1), "unbilled", 24),
+    ]
+    assert differences(world) == [
+        ("blue", "10", "refund", 40, 0, "lots_changed"),
+        ("cedar", "10", "overage", 10, 20, "late_usage"),
+    ]

@@ -18,6 +18,8 @@ from billing.invoices.charges import (
     split,
     totals_of,
 )
+from billing.invoices.closing import closed_balances
+from billing.invoices.issued import BookBalance
 from billing.invoices.rounding import fitted, rounded
 
 JULY, AUGUST, SEPTEMBER = date(2026, 7, 1), date(2026, 8, 1), date(2026, 9, 1)
@@ -152,6 +154,21 @@ def test_lots_take_invoiced_overage_off_and_withdrawn_usage_is_not_granted_again
     assert overage_lots([line(SEPTEMBER, 7)], Decimal(10), Decimal(5)) == [(SEPTEMBER, 2)]
     late = [line(SEPTEMBER, 20), line(AUGUST, 5)]
     assert overage_lots(late, Decimal(10), Decimal(10)) == [(AUGUST, 5), (SEPTEMBER, 20)]
+
+
+def test_a_close_keeps_the_balance_of_its_month_and_the_first_one_those_before() -> None:
+    def balance(month: date, cash: int, currency: str = "EUR") -> BookBalance:
+        return BookBalance(month, currency, cash, 0, 0, 0, 0, 0, 0)
+
+    known = [balance(JULY, 5), balance(JULY, 7, "USD"), balance(SEPTEMBER, 9)]
+    assert closed_balances(known, AUGUST, []) == [
+        *(balance(JULY, 5), balance(JULY, 7, "USD")),
+        *(balance(AUGUST, 5), balance(AUGUST, 7, "USD")),
+    ]
+    assert closed_balances(known, SEPTEMBER, [JULY, AUGUST]) == [
+        *(balance(SEPTEMBER, 9), balance(SEPTEMBER, 7, "USD")),
+    ]
+    assert closed_balances([], AUGUST, []) == []
 
 
 @given(months(), currencies)

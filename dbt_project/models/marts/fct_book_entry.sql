@@ -495,7 +495,7 @@ entries as (
         'payment' as source,
         reference as document,
         'cash' as book_account,
-        amount_minor as amount_minor
+        amount_minor
     from payments_posted
 
     union all

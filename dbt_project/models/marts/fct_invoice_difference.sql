@@ -64,17 +64,18 @@ reasoned as (
 
     select
         compared.*,
-        difference_credits <> 0
-        or difference_net_minor is distinct from 0
-        or difference_gross_minor <> 0
-        or known_paid_minor <> invoiced_paid_minor as is_different,
-        kind in ('overage', 'usage')
+        compared.difference_credits <> 0
+        or coalesce(compared.difference_net_minor, 1) <> 0
+        or compared.difference_gross_minor <> 0
+        or compared.known_paid_minor <> compared.invoiced_paid_minor as is_different,
+        compared.kind in ('overage', 'usage')
         and (
-            known_unit_price <> invoiced_unit_price
+            compared.known_unit_price <> compared.invoiced_unit_price
             or months.plan = 'prepaid'
-            or (months.plan = 'postpaid') <> (kind = 'usage')
+            or (months.plan = 'postpaid') <> (compared.kind = 'usage')
         ) as has_price_changed,
-        kind in ('overage', 'usage') and kind_credits <> 0 as has_credits_changed,
+        compared.kind_credits <> 0
+        and (compared.kind in ('overage', 'usage') or compared.kind_gross_minor = 0) as has_credits_changed,
         coalesce(changes_listed.has_late, false) as has_late,
         coalesce(changes_listed.has_corrected, false) as has_corrected,
         coalesce(changes_listed.has_withdrawn, false) as has_withdrawn

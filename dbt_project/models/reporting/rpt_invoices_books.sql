@@ -62,7 +62,8 @@ moved as (
         sum(case when book_account = 'cash' then debit_minor - credit_minor else 0 end) as cash_minor,
         sum(case when book_account = 'receivable' then debit_minor - credit_minor else 0 end) as receivable_minor,
         sum(case when book_account = 'unbilled' then debit_minor - credit_minor else 0 end) as unbilled_minor,
-        sum(case when book_account = 'deferred_revenue' then debit_minor - credit_minor else 0 end) as deferred_revenue_minor,
+        sum(case when book_account = 'deferred_revenue' then debit_minor - credit_minor else 0 end)
+            as deferred_revenue_minor,
         sum(case when book_account = 'tax_payable' then debit_minor - credit_minor else 0 end) as tax_payable_minor,
         sum(case when book_account = 'suspense' then debit_minor - credit_minor else 0 end) as suspense_minor,
         sum(case when book_account = 'revenue' then debit_minor - credit_minor else 0 end) as revenue_minor,
