@@ -66,36 +66,81 @@ invoiced as (
 
 ),
 
-joined as (
+-- Both are added up, not joined, so that who asks for one account reads only that one's postings.
+unioned as (
 
     select
-        coalesce(known.account_id, invoiced.account_id) as account_id,
-        coalesce(known.month, invoiced.month) as month,
-        coalesce(known.currency, invoiced.currency) as currency,
-        coalesce(known.kind, invoiced.kind) as kind,
-        coalesce(known.tax_category, invoiced.tax_category) as tax_category,
-        coalesce(known.tax_percent, invoiced.tax_percent) as tax_percent,
-        known.unit_price as known_unit_price,
-        invoiced.unit_price as invoiced_unit_price,
-        coalesce(known.credits, 0) as known_credits,
-        coalesce(invoiced.credits, 0) as invoiced_credits,
-        case when known.account_id is null then 0 else known.net_minor end as known_net_minor,
-        coalesce(invoiced.net_minor, 0) as invoiced_net_minor,
-        coalesce(known.gross_minor, 0) as known_gross_minor,
-        coalesce(invoiced.gross_minor, 0) as invoiced_gross_minor,
-        coalesce(known.paid_minor, 0) as known_paid_minor,
-        coalesce(invoiced.paid_minor, 0) as invoiced_paid_minor,
-        known.account_id is not null as is_known,
-        invoiced.account_id is not null as is_invoiced
+        account_id,
+        month,
+        currency,
+        kind,
+        tax_category,
+        tax_percent,
+        unit_price as known_unit_price,
+        null as invoiced_unit_price,
+        credits as known_credits,
+        0 as invoiced_credits,
+        net_minor as known_net_minor,
+        0 as invoiced_net_minor,
+        gross_minor as known_gross_minor,
+        0 as invoiced_gross_minor,
+        paid_minor as known_paid_minor,
+        0 as invoiced_paid_minor,
+        1 as known_rows
     from known
-    full outer join invoiced
-        on
-            known.account_id = invoiced.account_id
-            and known.month = invoiced.month
-            and known.currency = invoiced.currency
-            and known.kind = invoiced.kind
-            and known.tax_category = invoiced.tax_category
-            and known.tax_percent = invoiced.tax_percent
+
+    union all
+
+    select
+        account_id,
+        month,
+        currency,
+        kind,
+        tax_category,
+        tax_percent,
+        null as known_unit_price,
+        unit_price as invoiced_unit_price,
+        0 as known_credits,
+        credits as invoiced_credits,
+        0 as known_net_minor,
+        net_minor as invoiced_net_minor,
+        0 as known_gross_minor,
+        gross_minor as invoiced_gross_minor,
+        0 as known_paid_minor,
+        paid_minor as invoiced_paid_minor,
+        0 as known_rows
+    from invoiced
+
+),
+
+compared as (
+
+    select
+        account_id,
+        month,
+        currency,
+        kind,
+        tax_category,
+        tax_percent,
+        max(known_unit_price) as known_unit_price,
+        max(invoiced_unit_price) as invoiced_unit_price,
+        sum(known_credits) as known_credits,
+        sum(invoiced_credits) as invoiced_credits,
+        sum(known_net_minor) as known_net_minor,
+        sum(invoiced_net_minor) as invoiced_net_minor,
+        sum(known_gross_minor) as known_gross_minor,
+        sum(invoiced_gross_minor) as invoiced_gross_minor,
+        sum(known_paid_minor) as known_paid_minor,
+        sum(invoiced_paid_minor) as invoiced_paid_minor,
+        sum(known_rows) > 0 as is_known
+    from unioned
+    group by
+        account_id,
+        month,
+        currency,
+        kind,
+        tax_category,
+        tax_percent
 
 ),
 
@@ -103,19 +148,19 @@ joined as (
 differing as (
 
     select
-        joined.*,
+        compared.*,
         invoiced_months.invoiced_load_id,
         invoiced_months.last_invoiced_month,
-        coalesce(joined.month < invoiced_months.first_invoiced_month, false) as is_before_first,
-        coalesce(joined.month <= invoiced_months.last_invoiced_month, false) as is_closed,
+        coalesce(compared.month < invoiced_months.first_invoiced_month, false) as is_before_first,
+        coalesce(compared.month <= invoiced_months.last_invoiced_month, false) as is_closed,
         case
-            when joined.month <= invoiced_months.last_invoiced_month
+            when compared.month <= invoiced_months.last_invoiced_month
                 then {{ next_month('invoiced_months.last_invoiced_month') }}
-            else joined.month
+            else compared.month
         end as books_month
-    from joined
+    from compared
     left join invoiced_months
-        on joined.account_id = invoiced_months.account_id
+        on compared.account_id = invoiced_months.account_id
 
 )
 
