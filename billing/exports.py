@@ -3,6 +3,7 @@
 Times are UTC without a zone, as in the lake; decimals stay exact.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _TYPES: dict[type[Any], Callable[[], pa.DataType]] = {
     sa.BigInteger: pa.int64,
     sa.Integer: pa.int64,
     sa.String: pa.string,
+    sa.JSON: pa.string,
 }
 
 EXPORTED: dict[str, tuple[sa.Table, str]] = {
@@ -35,6 +37,9 @@ EXPORTED: dict[str, tuple[sa.Table, str]] = {
     "payment_event": (schema.payment_event, "payment_event_id"),
     "credit_grant": (schema.credit_grant, "grant_id"),
     "credit_void": (schema.credit_void, "void_id"),
+    "issuer": (invoice_schema.issuer, "issuer_row_id"),
+    "billing_profile": (invoice_schema.billing_profile, "profile_id"),
+    "tax_rate": (invoice_schema.tax_rate, "tax_rate_id"),
     "invoice": (invoice_schema.invoice, "invoice_id"),
     "invoice_line": (invoice_schema.invoice_line, "invoice_line_id"),
     "incident_mark": (schema.incident_mark, "mark_id"),
@@ -46,12 +51,18 @@ _PRIVATE = {"recorded_by", "request_key", "content"}
 """Columns that stay in the store: who did it, what only guards against doing it twice, and what an
 invoice says, names and addresses included."""
 
+_TAXED_BY = {"account_id", "effective_from", "issuer_id", "tax_treatment"}
+"""What the lake needs of a billing profile; names and addresses stay in the store."""
+
 
 def export_schema(name: str) -> pa.Schema:
     """Columns of a raw table but for its load_id."""
-    table, _ = EXPORTED[name]
+    table, key = EXPORTED[name]
+    private = set(_PRIVATE)
+    if table is invoice_schema.billing_profile:
+        private |= {column.name for column in table.c} - _TAXED_BY - {key, "recorded_at"}
     return pa.schema(
-        [(column.name, _arrow(column)) for column in table.c if column.name not in _PRIVATE]
+        [(column.name, _arrow(column)) for column in table.c if column.name not in private]
     )
 
 
@@ -71,9 +82,7 @@ class StoreExport:
             rows = connection.execute(query).all()
         values: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else [()] * len(columns)
         arrays = [
-            pa.array(map(_naive, column), type=field.type)
-            if field.type == _TIME
-            else pa.array(column, type=field.type)
+            pa.array(map(_plain, column), type=field.type)
             for column, field in zip(values, fields, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=fields)
@@ -86,5 +95,8 @@ def _arrow(column: sa.Column[Any]) -> pa.DataType:
     raise TypeError(f"{column} has no Arrow type")
 
 
-def _naive(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+def _plain(value: Any) -> Any:
+    """A time without its zone, JSON as text, and everything else as it is."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value

@@ -220,6 +220,33 @@ TABLES: dict[str, str] = {
         saved_credits_month decimal(24, 12) not null,
         recorded_at timestamp not null
     """,
+    # One row a change of who issues invoices; of one issuer the newest row counts.
+    "issuer": """
+        load_id bigint not null,
+        issuer_row_id bigint not null,
+        issuer_id varchar not null,
+        settings varchar not null,          -- JSON: name, country, and how invoices look
+        recorded_at timestamp not null
+    """,
+    # One row a profile, from the start of a month on: who invoices an account and how it is taxed.
+    "billing_profile": """
+        load_id bigint not null,
+        profile_id bigint not null,
+        account_id varchar not null,
+        effective_from date not null,
+        issuer_id varchar not null,
+        tax_treatment varchar not null,     -- standard | reverse_charge | export
+        recorded_at timestamp not null
+    """,
+    # One row a standard rate of tax of a country, from the start of a month on.
+    "tax_rate": """
+        load_id bigint not null,
+        tax_rate_id bigint not null,
+        country varchar not null,
+        percent decimal(24, 12) not null,
+        effective_from date not null,
+        recorded_at timestamp not null
+    """,
     # One row an issued invoice or credit note; a note's amounts are negative. Minor units.
     "invoice": """
         load_id bigint not null,
