@@ -197,7 +197,9 @@ def _copy(connection: Connection, draft: Path, kind: FocusFormat) -> None:
         options = "format csv, header, nullstr ''"
     target = str(draft).replace("'", "''")
     try:
-        connection.execute(f"copy (select {', '.join(fields)} from focus) to '{target}' ({options})")
+        connection.execute(
+            f"copy (select {', '.join(fields)} from focus) to '{target}' ({options})"
+        )
     except duckdb.IOException as error:
         raise MeterhouseError(f"{draft.parent} cannot be written: {error}") from error
 
@@ -229,7 +231,8 @@ def _told(
         f" where {where.replace('billing_account_id', 'account_id')}",
         values,
     ).fetchone()
-    assert row is not None and unrated is not None
+    assert row is not None
+    assert unrated is not None
     return row[0], tuple(row[1] or ()), tuple(row[2] or ()), int(unrated[0])
 
 

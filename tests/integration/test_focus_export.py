@@ -43,7 +43,13 @@ APRIL = date(2025, 4, 1)
 BEGIN = datetime(2025, 4, 1, tzinfo=UTC)
 MONTHS = (APRIL, SEPTEMBER, OCTOBER)
 
-MONEY = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost", "PricingCurrencyEffectiveCost")
+MONEY = (
+    "BilledCost",
+    "ContractedCost",
+    "EffectiveCost",
+    "ListCost",
+    "PricingCurrencyEffectiveCost",
+)
 
 PURCHASES = {
     "a1": ("200000", "200000", "0", "200000", "0"),
@@ -132,9 +138,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FocusWorld]:
     add_offer(store, list_price, **at)
     for account, paid in (("example-a", 20_000_000), ("example-b", 10_000_000)):
         add_account(store, account, name="AwesomeCorpDemo", currency="USD", **at)
-        set_profile(
-            store, account, {**RECIPIENT, "country": "US", "tax_treatment": "export"}, **at
-        )
+        set_profile(store, account, {**RECIPIENT, "country": "US", "tax_treatment": "export"}, **at)
         grant(
             store, account, "100000", kind="purchased", effective_at=BEGIN,
             expires_at=datetime(2026, 4, 1, tzinfo=UTC), paid_minor=paid, currency="USD",
@@ -390,7 +394,9 @@ def test_what_was_known_later_is_a_correction_of_its_month(months: Months) -> No
     refunds = [row for row in of(months[OCTOBER], "blue") if "Refund" in row["ChargeDescription"]]
     assert [(row["ChargeCategory"], row["BilledCost"]) for row in refunds] == [("Adjustment", -840)]
     (gift,) = [row for row in months[SEPTEMBER] if row["ChargeCategory"] == "Credit"]
-    assert gift["InvoiceId"].startswith("CN-") and gift["BilledCost"] == gift["EffectiveCost"] == -2.5
+    assert (
+        gift["InvoiceId"].startswith("CN-") and gift["BilledCost"] == gift["EffectiveCost"] == -2.5
+    )
 
 
 def test_the_worked_examples_of_virtual_currency_have_the_same_money(months: Months) -> None:
@@ -492,3 +498,71 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(
     assert isinstance(failed.exception, MeterhouseError)
     assert "cannot be written" in str(failed.exception)
     assert [file.name for file in tmp_path.iterdir()] == ["focus-1.2_2026-09.csv"]
+
+
+# --- FOCUS's own validator --------------------------------------------------------------------
+
+VALIDATOR = ROOT / ".venv" / "focus"
+
+CRITERIA = (
+    "ACCOUNT_NAMING_SUPPORTED",
+    "BILLING_BASED_ON_PROVISIONED_RESOURCES_SUPPORTED",
+    "NEGOTIATED_PRICING_SUPPORTED",
+    "PRICING_BILLING_CURRENCY_DIFFERENCES_SUPPORTED",
+    "PUBLIC_PRICE_LIST_SUPPORTED",
+    "RESOURCE_TYPE_ASSIGNMENT_SUPPORTED",
+    "TAGGING_SUPPORTED",
+    "UNIT_PRICING_SUPPORTED",
+    "USAGE_MEASUREMENT_SUPPORTED",
+    "VIRTUAL_CURRENCY_SUPPORTED",
+)
+"""What we support of what makes columns of FOCUS mandatory."""
+
+RULE_FAULTS = {
+    "InvoiceId-C-004-C": "asks every InvoiceId to be null, whether the charge is invoiced or not",
+    "InvoiceId-C-005-C": "asks none to be null, whether the charge is invoiced or not",
+    "InvoiceId-C-003-C": "asks one of the two of all rows: invoiced and draft cannot mix",
+    "InvoiceId-C-000-O": "is made of C-003",
+    "PricingCurrency-C-003-M": "knows ISO 4217 only; CurrencyFormat allows virtual ones",
+    "PricingCurrency-C-000-C": "is made of C-003",
+    "ConsumedQuantity-C-004-C": "reads CommitmentDiscountStatus, which only some providers have",
+    "ConsumedQuantity-C-006-C": "reads it too, and asks corrections for what it says of all others",
+    "ConsumedQuantity-C-005-C": "is made of C-006",
+    "ConsumedQuantity-C-003-C": "is made of C-004 and C-005",
+    "ConsumedQuantity-C-000-C": "is made of C-003",
+}
+"""Rules of focus-validator 2.2.1 that contradict what they check, each with its fault."""
+
+
+@pytest.mark.parametrize("output", list(FocusFormat))
+def test_the_validator_of_focus_finds_nothing_but_faults_of_its_own(
+    invoiced: FocusWorld, output: FocusFormat, tmp_path: Path
+) -> None:
+    if not (VALIDATOR / "ready").exists():
+        pytest.skip("FOCUS's validator is not set up: `make focus` does, with Python 3.12")
+    done = export_focus(
+        invoiced.settings, invoiced.store, OCTOBER, tmp_path, formats=[output], now=NOW
+    )
+    (package,) = VALIDATOR.glob("lib/python*/site-packages/focus_validator")
+    # It looks for its rules below the working directory and writes a log there.
+    shutil.copytree(package / "rules", tmp_path / "focus_validator" / "rules")
+    ended = subprocess.run(
+        [
+            VALIDATOR / "bin" / "focus-validator",
+            "--data-file", done.files[0],
+            "--validate-version", "1.2",
+            "--block-download",
+            "--applicability-criteria", ",".join(CRITERIA),
+            "--output-type", "console",
+            "--show-violations",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # It exits with 0 whatever it finds; without the line of totals it found nothing out.
+    total = re.search(r"^Total: (\d+) \| Pass: (\d+) \| Fail: (\d+) \|", ended.stdout, re.MULTILINE)
+    assert total, ended.stderr[-2000:]
+    assert int(total[2]) > 200
+    failed = re.findall(r"^❌ (\S+): FAIL", ended.stdout, re.MULTILINE)
+    assert len(failed) == int(total[3])
+    told = ended.stdout.partition("--- Failures ---")[2]
+    assert set(failed) <= RULE_FAULTS.keys(), told
