@@ -125,7 +125,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FocusWorld]:
     for account in ("acme", "cedar", "blue"):
         set_profile(store, account, {**RECIPIENT, "name": account.title()}, **at)
     set_profile(store, "acme", {"tax_treatment": "reverse_charge"}, **at)
-    bought = {"kind": "purchased", "effective_at": datetime(2026, 9, 2, tzinfo=UTC)}
+    bought = {"kind": "purchased", "effective_at": datetime(2026, 9, 2, 12, tzinfo=UTC)}
     grant(store, "cedar", "70", paid_minor=3333, currency="EUR", reason="b", **bought, **at)
     grant(store, "cedar", "30", paid_minor=999, currency="EUR", reason="c", **bought, **at)
     grant(store, "blue", "500", paid_minor=2500, currency="JPY", reason="d", **bought, **at)
@@ -168,6 +168,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FocusWorld]:
             event("c2", "cedar", datetime(2026, 9, 20), 50, agent_id="painter"),
             event("c3", "cedar", datetime(2026, 9, 20, 4), 33, agent_id="scout", model="gpt-5"),
             event("b1", "blue", datetime(2026, 9, 20), 60),
+            # Lots that begin at noon pay for the morning and the afternoon.
+            event("b3", "blue", datetime(2026, 9, 2, 8), 10),
+            event("b4", "blue", datetime(2026, 9, 2, 14), 3),
             event("b2", "blue", datetime(2026, 9, 20), 0, status="error"),
         ]
     )
@@ -358,6 +361,14 @@ def test_a_cost_is_quantity_times_price_and_what_has_no_price_is_billed(months: 
     assert {row["ChargeCategory"] for row in rows if row["PricingQuantity"] is None} == {
         "Adjustment", "Credit", "Tax", "Usage",
     }  # fmt: skip
+
+
+def test_every_row_has_a_key_of_its_own(invoiced: FocusWorld) -> None:
+    ((rows, keys),) = invoiced.lab.query(
+        "select count(*), count(distinct (billing_account_id, month, charge_key))"
+        " from marts.main.rpt_export_focus"
+    )
+    assert rows == keys > 20
 
 
 def test_a_day_is_shared_by_agents_and_lots_and_loses_nothing(months: Months) -> None:

@@ -156,6 +156,7 @@ charges as (
             when is_charged then 'overage'
             when posting_kind = 'overage' then 'open'
             when posting_kind = 'free' then 'free'
+            when posting_kind = 'overage_payment' then 'covered_later'
             else 'covered'
         end as kind,
         agent_id,

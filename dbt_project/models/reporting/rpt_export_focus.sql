@@ -159,17 +159,16 @@ charge_rows as (
         end as tags,
         charges.starts_at,
         charges.ends_at,
-        concat_ws(
-            '|',
-            charges.kind,
-            charges.currency,
-            cast(charges.starts_at as varchar),
-            charges.agent_id,
-            charges.category,
-            charges.model,
-            cast(charges.lot_id as varchar),
-            cast(charges.segment as varchar)
-        ) as charge_key
+        {{ json_object_of({
+            'kind': 'charges.kind',
+            'currency': 'charges.currency',
+            'starts_at': 'charges.starts_at',
+            'agent': 'charges.agent_id',
+            'category': 'charges.category',
+            'model': 'charges.model',
+            'lot': 'charges.lot_id',
+            'segment': 'charges.segment',
+        }) }} as charge_key
     from charges
     left join lots
         on charges.lot_id = lots.lot_id
@@ -228,16 +227,14 @@ told_rows as (
         cast(null as varchar) as tags,
         months.starts_at,
         months.ends_at,
-        concat_ws(
-            '|',
-            told.charge,
-            told.kind,
-            told.currency,
-            told.invoice_number,
-            cast(told.charge_month as varchar),
-            cast(told.tax_percent as varchar),
-            cast(told.line_number as varchar)
-        ) as charge_key
+        {{ json_object_of({
+            'kind': "told.charge || ' ' || told.kind",
+            'currency': 'told.currency',
+            'invoice': 'told.invoice_number',
+            'month': 'told.charge_month',
+            'tax': 'told.tax_percent',
+            'line': 'told.line_number',
+        }) }} as charge_key
     from told
     inner join months
         on
