@@ -1,12 +1,13 @@
 # Every target sets up what it needs by itself; `make help` lists them.
 
 PYTHON ?= python3
+PYTHON312 ?= PYENV_VERSION=3.12 python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 SQL_FILES := dbt_project
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format lock soak test-crash bench system clean
+.PHONY: help up test check format lock soak test-crash bench focus system clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +49,8 @@ bench: $(VENV)/development ## Measure against the bare engine and what one would
 	$(BIN)/python -m benchmarks.budgets
 	$(BIN)/python -m benchmarks.invoices
 
+focus: $(VENV)/focus/ready ## Set FOCUS's own validator up, which the tests then run (needs Python 3.12)
+
 system: ## Install what tests need of the system (Debian): Chromium and PostgreSQL
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends chromium postgresql poppler-utils
@@ -60,6 +63,8 @@ lock: $(VENV)/development ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --quiet pyproject.toml --extra postgres --extra build --constraint requirements-dev.lock \
 		--output-file requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+		--no-header --quiet requirements-focus.in --output-file requirements-focus.lock
 
 clean: ## Remove the environment and what dbt wrote; the state in var stays
 	rm -rf $(VENV) target logs
@@ -73,4 +78,9 @@ $(VENV)/runtime: requirements.lock pyproject.toml
 
 $(VENV)/development: requirements-dev.lock $(VENV)/runtime
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(VENV)/focus/ready: requirements-focus.lock
+	$(PYTHON312) -m venv $(VENV)/focus
+	$(VENV)/focus/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-focus.lock
 	touch $@

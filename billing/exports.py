@@ -30,6 +30,7 @@ _TYPES: dict[type[Any], Callable[[], pa.DataType]] = {
 _ISSUER = sa.select(
     invoice_schema.issuer.c.issuer_row_id,
     invoice_schema.issuer.c.issuer_id,
+    invoice_schema.issuer.c.settings["name"].as_string().label("name"),
     invoice_schema.issuer.c.settings["country"].as_string().label("country"),
     invoice_schema.issuer.c.recorded_at,
 ).subquery("issuer_country")
@@ -42,7 +43,8 @@ _PROFILE = sa.select(
         )
     )
 ).subquery("profile_tax")  # fmt: skip
-"""Of issuers and profiles only what decides the tax: names and addresses stay in the store."""
+"""Of issuers the name and what decides the tax, of profiles that alone: customers' names and addresses
+stay in the store."""
 
 EXPORTED: dict[str, tuple[sa.FromClause, str]] = {
     "account_term": (schema.account_term, "term_id"),

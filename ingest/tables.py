@@ -290,11 +290,12 @@ TABLES: dict[str, str] = {
         breakage_minor bigint not null,
         recorded_at timestamp not null
     """,
-    # One row a recorded issuer of invoices: its country, whose rates hold.
+    # One row a recorded issuer of invoices: its name, and its country, whose rates hold.
     "issuer": """
         load_id bigint not null,
         issuer_row_id bigint not null,
         issuer_id varchar not null,
+        name varchar not null,
         country varchar not null,
         recorded_at timestamp not null
     """,

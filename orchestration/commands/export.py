@@ -1,4 +1,4 @@
-"""``meterhouse export``: take usage away as a file."""
+"""``meterhouse export``: take usage and charges away as files."""
 
 import json
 import signal
@@ -13,6 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from billing import validation
+from billing.focus import FocusFiles, FocusFormat, export_focus
+from billing.store import open_store
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 from warehouse.usage.columns import Format
@@ -24,7 +27,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 @click.group()
 def export() -> None:
-    """Take usage away as a file."""
+    """Take usage and charges away as files."""
 
 
 @export.command()
@@ -93,6 +96,91 @@ def usage(
         )
     else:
         click.echo(f"{done.rows:,} rows in {done.file}")
+
+
+@export.command()
+@click.argument("month")
+@click.option("--account", help="Only this account; all by default.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=".",
+    help="Folder to write into; the current one by default.",
+)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice([kind.value for kind in FocusFormat]),
+    help="Only this format; both by default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def focus(month: str, account: str | None, folder: Path, output: str | None, as_json: bool) -> None:
+    """Write the charges of a month, such as 2026-10, in the format FOCUS 1.2.
+
+    They are those of the published snapshot; files of the same name are replaced. Months are those
+    of each account's time zone.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    settings = load_settings()
+    day = validation.parse_month(month)
+    with open_store(settings) as store:
+        done = export_focus(
+            settings,
+            store,
+            day,
+            folder,
+            account_id=account,
+            formats=[FocusFormat(output)] if output else list(FocusFormat),
+        )
+    if as_json:
+        click.echo(json.dumps({"month": f"{day:%Y-%m}", **focus_json(done)}))
+        return
+    for file in done.files:
+        click.echo(f"{done.rows:,} rows in {file}")
+    for sentence in remarks(day, account, done):
+        click.echo(sentence, err=True)
+
+
+def focus_json(done: FocusFiles) -> dict[str, object]:
+    """What was written, as JSON."""
+    return {
+        "files": [str(file) for file in done.files],
+        "rows": done.rows,
+        "drafts": list(done.drafts),
+        "untaxed": list(done.untaxed),
+        "unrated_events": done.unrated_events,
+    }
+
+
+def remarks(month: date, account: str | None, done: FocusFiles) -> list[str]:
+    """What whoever reads the files has to know, one sentence each."""
+    sentences = []
+    if not done.rows:
+        whose = f" of {account}" if account else ""
+        sentences.append(f"there are no charges{whose} in {month:%Y-%m}: the files have only heads")
+    if done.drafts:
+        sentences.append(
+            f"{month:%Y-%m} has no invoice yet for {_named(done.drafts)}: these rows are drafts"
+            f" without InvoiceId; `meterhouse invoices close {month:%Y-%m}` issues it"
+        )
+    if done.untaxed:
+        sentences.append(
+            f"the tax of {_named(done.untaxed)} is not known, so what they paid stands as it is;"
+            " `meterhouse invoices recipient` and `invoices tax-rate` say it"
+        )
+    if done.unrated_events:
+        sentences.append(
+            f"{done.unrated_events:,} operations without a price are in no row;"
+            " `meterhouse rates add` prices them"
+        )
+    return sentences
+
+
+def _named(accounts: tuple[str, ...], most: int = 5) -> str:
+    """The first accounts by name, and how many more there are."""
+    more = len(accounts) - most
+    return ", ".join(accounts[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def selection_of(

@@ -1,7 +1,7 @@
 """From usage and lots to invoices and back: what is invoiced is what the ledger says."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -65,6 +65,8 @@ BOOKS = (
 class World:
     """An instance of its own: a store, a lake, and what happens to them."""
 
+    read: Sequence[str] = READ
+
     def __init__(self, home: Path) -> None:
         self.lab = Lab(home, now=datetime(2026, 11, 25, 11))
         self.settings = Settings(home=home)
@@ -76,7 +78,7 @@ class World:
         with writing(self.settings, "raw") as connection:
             sync_operations(connection, StoreExport(self.store))
             ((load_id,),) = connection.execute("select max(load_id) from raw.main.load").fetchall()
-        self.lab.dbt("run", "--select", *READ, raw_load_id=load_id)
+        self.lab.dbt("run", "--select", *self.read, raw_load_id=load_id)
         self.lab.publish(load_id)
 
     def close(self, month: date, **options: Any) -> Closed:

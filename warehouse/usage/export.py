@@ -78,7 +78,7 @@ def export_usage(
             marts_snapshot=publication.marts_snapshot,
             raw_snapshot=publication.raw_snapshot,
         ),
-        _whole_file(target) as draft,
+        whole_file(target) as draft,
     ):
         connection.execute("set enable_external_file_cache = false")
         query = _Query(connection, account_id, selection, output)
@@ -226,7 +226,7 @@ def _joined(texts: pa.StringArray) -> memoryview:
 
 
 @contextmanager
-def _whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path) -> Iterator[Path]:
     """A file beside ``target`` that takes its name at the end, and vanishes on an error."""
     draft = target.with_name(f".{uuid.uuid4().hex}.part")
     try:

@@ -37,6 +37,29 @@
 {%- endmacro %}
 
 
+{# A quotient of whole numbers, rounded half up, the same on both sides of zero; the second is above 0. #}
+{% macro rounded_quotient(numerator, denominator) -%}
+    {{ return(adapter.dispatch('rounded_quotient', 'meterhouse')(numerator, denominator)) }}
+{%- endmacro %}
+
+{% macro duckdb__rounded_quotient(numerator, denominator) -%}
+    (
+        (2 * abs(cast({{ numerator }} as hugeint)) + {{ denominator }}) // (2 * {{ denominator }})
+        * sign(cast({{ numerator }} as hugeint))
+    )
+{%- endmacro %}
+
+
+{# A decimal as text without zeros at its end. #}
+{% macro plain_number(amount) -%}
+    {{ return(adapter.dispatch('plain_number', 'meterhouse')(amount)) }}
+{%- endmacro %}
+
+{% macro default__plain_number(amount) -%}
+    rtrim(rtrim(cast({{ amount }} as varchar), '0'), '.')
+{%- endmacro %}
+
+
 {# The median of an expression over the rows of a window; `window` is what stands after `over`. #}
 {% macro median_over(expression, window) -%}
     {{ return(adapter.dispatch('median_over', 'meterhouse')(expression, window)) }}

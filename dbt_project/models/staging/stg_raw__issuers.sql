@@ -14,6 +14,7 @@ renamed as (
         load_id,
         issuer_row_id,
         issuer_id,
+        name as issuer_name,
         country,
         recorded_at
     from issuer
