@@ -43,8 +43,8 @@ _PROFILE = sa.select(
         )
     )
 ).subquery("profile_tax")  # fmt: skip
-"""Of issuers the name and what decides the tax, of profiles that alone: customers' names and addresses
-stay in the store."""
+"""Of issuers the name and what decides the tax, of profiles that alone: customers' names and
+addresses stay in the store."""
 
 EXPORTED: dict[str, tuple[sa.FromClause, str]] = {
     "account_term": (schema.account_term, "term_id"),

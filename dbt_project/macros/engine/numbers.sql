@@ -44,7 +44,8 @@
 
 {% macro duckdb__rounded_quotient(numerator, denominator) -%}
     (
-        (2 * abs(cast({{ numerator }} as hugeint)) + {{ denominator }}) // (2 * {{ denominator }})
+        (2 * abs(cast({{ numerator }} as hugeint)) + cast({{ denominator }} as hugeint))
+        // (2 * cast({{ denominator }} as hugeint))
         * sign(cast({{ numerator }} as hugeint))
     )
 {%- endmacro %}

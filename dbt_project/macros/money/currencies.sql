@@ -1,14 +1,21 @@
+{# Digits of a currency's minor unit, as in billing.currencies. #}
+{% macro minor_digits(currency) -%}
+    case
+        when
+            {{ currency }} in (
+                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV',
+                'XAF', 'XOF', 'XPF'
+            )
+            then 0
+        when {{ currency }} in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
+        else 2
+    end
+{%- endmacro %}
+
+
 {# Minor units of a unit of a currency: 100 for EUR, 1 for JPY, 1,000 for KWD (ISO 4217). #}
 {% macro minor_units(currency) -%}
-    case
-        when {{ currency }} in (
-            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW',
-            'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
-        )
-            then 1
-        when {{ currency }} in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 1000
-        else 100
-    end
+    case {{ minor_digits(currency) }} when 0 then 1 when 3 then 1000 else 100 end
 {%- endmacro %}
 
 
@@ -19,12 +26,6 @@
         when 1000 then cast(0.001 as decimal(4, 3))
         else cast(0.01 as decimal(4, 3))
     end
-{%- endmacro %}
-
-
-{# An amount of minor units, rounded half up, the same on both sides of zero, without the tax in it. #}
-{% macro without_tax(amount_minor, percent) -%}
-    {{ rounded_quotient('cast(' ~ amount_minor ~ ' as decimal(38, 0)) * 1000000', '(1000000 + cast(' ~ percent ~ ' * 10000 as bigint))') }}
 {%- endmacro %}
 
 

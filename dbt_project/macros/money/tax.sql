@@ -9,15 +9,6 @@
 {%- endmacro %}
 
 
-{# A quotient of whole numbers, rounded half up, the same on both sides of zero; the divisor is above 0. #}
-{% macro rounded_quotient(numerator, divisor) -%}
-    (
-        case when {{ numerator }} < 0 then -1 else 1 end
-        * {{ whole_quotient('(2 * abs(' ~ numerator ~ ') + ' ~ divisor ~ ')', '(2 * ' ~ divisor ~ ')') }}
-    )
-{%- endmacro %}
-
-
 {# The largest whole number that is not above a quotient of whole numbers; the divisor is above 0. #}
 {% macro floored_quotient(numerator, divisor) -%}
     case
@@ -45,19 +36,4 @@
             'cast(' ~ net ~ ' * cast(' ~ percent ~ ' * 10000 as bigint) as decimal(38, 0))', '1000000'
         ) }} as bigint
     )
-{%- endmacro %}
-
-
-{# Digits of a currency's minor unit, as in billing.currencies. #}
-{% macro minor_digits(currency) -%}
-    case
-        when
-            {{ currency }} in (
-                'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV',
-                'XAF', 'XOF', 'XPF'
-            )
-            then 0
-        when {{ currency }} in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
-        else 2
-    end
 {%- endmacro %}

@@ -73,7 +73,7 @@ listed as (
         granted.lot_id,
         max(
             {{ credit_price(
-                without_tax('offers.price_minor', 'granted.tax_percent'),
+                net_of_tax('offers.price_minor', 'granted.tax_percent'),
                 'offers.credits',
                 'granted.currency'
             ) }}
@@ -125,9 +125,7 @@ netted as (
         lots.expires_at,
         coalesce(marked.is_invoiced, false) as is_invoiced,
         coalesce(marked.is_remainder, false) as is_remainder,
-        cast(
-            {{ without_tax('cast(granted.cash_minor as bigint)', 'granted.tax_percent') }} as bigint
-        ) as net_minor,
+        {{ net_of_tax('granted.cash_minor', 'granted.tax_percent') }} as net_minor,
         listed.list_price,
         case when lots.status = 'exhausted' then used.segment end as last_segment,
         case when lots.status = 'exhausted' then used.usage_date end as last_usage_date,

@@ -48,7 +48,7 @@ listed as (
         months.month,
         max(
             {{ credit_price(
-                without_tax('offers.price_minor', 'coalesce(taxes.tax_percent, 0)'),
+                net_of_tax('offers.price_minor', 'coalesce(taxes.tax_percent, 0)'),
                 'offers.credits',
                 'months.currency'
             ) }}
@@ -222,7 +222,7 @@ charges as (
         drafts.credits,
         cast(null as decimal(38, 9)) as operations,
         {{ in_units(
-            without_tax('drafts.gross_minor', 'coalesce(taxes.tax_percent, 0)'), 'drafts.currency'
+            net_of_tax('drafts.gross_minor', 'coalesce(taxes.tax_percent, 0)'), 'drafts.currency'
         ) }} as billed_amount,
         0 as effective_amount,
         cast(null as decimal(24, 12)) as contracted_unit_price,

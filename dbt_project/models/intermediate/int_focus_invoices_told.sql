@@ -260,7 +260,10 @@ netted as (
         owed.*,
         cast(
             {{ rounded_quotient(
-                without_tax('gross_minor * 1000000000', 'tax_percent')
+                rounded_quotient(
+                    'cast(gross_minor as decimal(38, 0)) * 1000000000000000',
+                    tax_divisor('tax_percent')
+                )
                 ~ ' + cast(round(usage_minor, 9) * 1000000000 as decimal(38, 0))',
                 'cast(1000000000 as bigint)'
             ) }} as bigint
