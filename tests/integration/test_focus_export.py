@@ -81,8 +81,8 @@ class FocusWorld(World):
     """An instance of which charges are exported."""
 
     read: Sequence[str] = (
-        "+rpt_export_focus", "+fct_invoice_month", "dim_load", "+rpt_account", "+rpt_credits_usage",
-        "fct_credit_ledger",
+        "+rpt_export_focus", "+fct_invoice_month", "+fct_book_balance", "dim_load", "+rpt_account",
+        "+rpt_credits_usage", "fct_credit_ledger",
     )  # fmt: skip
 
     def load_file(self, content: bytes, *accounts: str) -> None:

@@ -75,7 +75,7 @@ def test_an_invoice_is_mailed_once_with_its_document(post: Post) -> None:
     assert [one.number for one in done.unaddressed] == ["INV-2026-000003"]
     (mail,) = post.mails()
     assert mail["To"] == "pay@one.example"
-    assert subject(mail) == "Invoice INV-2026-000001 of Craveva AI GmbH for October 2026"
+    assert subject(mail) == "Invoice INV-2026-000001 for October 2026, Craveva AI GmbH"
     text = mail.get_body(("plain",))
     assert text is not None and "Amount due: EUR\u00a00.01" in text.get_content()
     assert "/invoices?account=a001&invoice=INV-2026-000001" in text.get_content()
@@ -140,8 +140,8 @@ def test_names_are_text_in_a_mail_and_a_note_speaks_the_recipients_language(post
     credit_note(post.settings, post.store, number, None, reason=HOSTILE, now=NOW)
     finish(post.settings, post.store, now=NOW)
     invoice, note = post.mails()
-    assert subject(invoice) == f"Rechnung INV-2026-000001 von {HOSTILE} für Oktober 2026"
-    assert subject(note) == f"Gutschrift CN-2026-000001 von {HOSTILE} für Oktober 2026"
+    assert subject(invoice) == f"Rechnung INV-2026-000001 für Oktober 2026, {HOSTILE}"
+    assert subject(note) == f"Gutschrift CN-2026-000001 für Oktober 2026, {HOSTILE}"
     text, html = note.get_body(("plain",)), note.get_body(("html",))
     assert text is not None and "0,01\u00a0EUR" in text.get_content()
     assert html is not None and "&lt;b&gt;Ümläut" in html.get_content()

@@ -20,11 +20,13 @@ _MACROS = ROOT / "dbt_project" / "macros"
 def sql_of(call: str) -> str:
     """What a call of a macro becomes on DuckDB."""
     numbers = (_MACROS / "engine" / "numbers.sql").read_text()
-    tax = (_MACROS / "money" / "tax.sql").read_text()
+    money = "".join(
+        (_MACROS / "money" / f"{name}.sql").read_text() for name in ("tax", "currencies")
+    )
     quotient = "{% macro whole_quotient(n, d) %}{{ duckdb__whole_quotient(n, d) }}{% endmacro %}"
     start = numbers.index("{% macro duckdb__whole_quotient")
     stored = numbers[start : numbers.index("{%- endmacro %}", start) + len("{%- endmacro %}")]
-    return Environment().from_string(f"{stored}{quotient}{tax}{{{{ {call} }}}}").render()
+    return Environment().from_string(f"{stored}{quotient}{money}{{{{ {call} }}}}").render()
 
 
 NET_OF_TAX = sql_of("net_of_tax('amount', 'percent')")

@@ -37,20 +37,6 @@
 {%- endmacro %}
 
 
-{# A quotient of whole numbers, rounded half up, the same on both sides of zero; the second is above 0. #}
-{% macro rounded_quotient(numerator, denominator) -%}
-    {{ return(adapter.dispatch('rounded_quotient', 'meterhouse')(numerator, denominator)) }}
-{%- endmacro %}
-
-{% macro duckdb__rounded_quotient(numerator, denominator) -%}
-    (
-        (2 * abs(cast({{ numerator }} as hugeint)) + cast({{ denominator }} as hugeint))
-        // (2 * cast({{ denominator }} as hugeint))
-        * sign(cast({{ numerator }} as hugeint))
-    )
-{%- endmacro %}
-
-
 {# A decimal as text without zeros at its end. #}
 {% macro plain_number(amount) -%}
     {{ return(adapter.dispatch('plain_number', 'meterhouse')(amount)) }}

@@ -9,6 +9,15 @@
 {%- endmacro %}
 
 
+{# A quotient of whole numbers, rounded half up, the same on both sides of zero; the divisor is above 0. #}
+{% macro rounded_quotient(numerator, divisor) -%}
+    (
+        case when {{ numerator }} < 0 then -1 else 1 end
+        * {{ whole_quotient('(2 * abs(' ~ numerator ~ ') + ' ~ divisor ~ ')', '(2 * ' ~ divisor ~ ')') }}
+    )
+{%- endmacro %}
+
+
 {# The largest whole number that is not above a quotient of whole numbers; the divisor is above 0. #}
 {% macro floored_quotient(numerator, divisor) -%}
     case

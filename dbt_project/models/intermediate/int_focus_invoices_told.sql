@@ -182,11 +182,7 @@ taxed as (
         invoice_lines.tax_percent,
         invoice_lines.invoice_number,
         {{ in_units(
-            rounded_quotient(
-                'cast(sum(invoice_lines.net_minor) as decimal(38, 0))'
-                ~ ' * cast(invoice_lines.tax_percent * 10000 as bigint)',
-                'cast(1000000 as bigint)'
-            ),
+            tax_on('sum(invoice_lines.net_minor)', 'invoice_lines.tax_percent'),
             'invoice_lines.currency'
         ) }} as amount,
         cast(0 as bigint) as line_number
@@ -276,12 +272,7 @@ draft_taxed as (
 
     select
         netted.*,
-        cast(
-            {{ rounded_quotient(
-                'cast(net_minor as decimal(38, 0)) * cast(tax_percent * 10000 as bigint)',
-                'cast(1000000 as bigint)'
-            ) }} as bigint
-        ) as tax_minor
+        {{ tax_on('net_minor', 'tax_percent') }} as tax_minor
     from netted
 
 ),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import yaml
 
-from billing.currencies import MINOR_DIGITS
 from billing.focus import COLUMNS, FocusFiles, FocusFormat, file_name
 from orchestration.commands.export import remarks
 from warehouse.settings import ROOT
@@ -45,19 +44,6 @@ def test_every_column_is_explained_and_comes_from_the_model() -> None:
         assert re.search(rf"^\| [^|]*\b{name}\b[^|]*\|", page, re.MULTILINE), name
         used = re.sub(r"'[^']*'|cast\(|coalesce\(| as varchar\)|\$\w+|[(),]", " ", expression)
         assert set(used.split()) <= columns, name
-
-
-def test_the_macro_of_minor_units_agrees_with_the_currencies() -> None:
-    macro = (ROOT / "dbt_project/macros/money/currencies.sql").read_text(encoding="utf-8")
-    body = macro.partition("endmacro")[0]
-    ones, thousands = (part for part in body.split("then 1")[:2])
-    assert set(re.findall(r"'([A-Z]{3})'", ones)) == {
-        code for code, digits in MINOR_DIGITS.items() if digits == 0
-    }
-    assert set(re.findall(r"'([A-Z]{3})'", thousands)) == {
-        code for code, digits in MINOR_DIGITS.items() if digits == 3
-    }
-    assert set(MINOR_DIGITS.values()) == {0, 2, 3}
 
 
 def test_a_file_is_named_by_month_and_account() -> None:
