@@ -13,6 +13,22 @@
     spreadScheme();
     for (const kind of ["click", "keydown"]) document.addEventListener(kind, spreadScheme, true);
 
+    // Streamlit's navigation is a list whose children are sections, not items. To who cannot see it,
+    // each section is the list.
+    const nameNavigation = () => {
+        const sections = document.querySelector("[data-testid='stSidebarNavItems']");
+        if (!sections?.querySelector(":scope > div:not([role])")) return;
+        sections.setAttribute("role", "presentation");
+        for (const section of sections.querySelectorAll(":scope > div")) {
+            const header = section.querySelector("header");
+            section.setAttribute("role", "list");
+            section.setAttribute("aria-label", header?.innerText.split("\n")[0] ?? "");
+            header?.setAttribute("role", "presentation");
+        }
+    };
+    nameNavigation();
+    new MutationObserver(nameNavigation).observe(document.body, { childList: true, subtree: true });
+
     document.addEventListener("click", (event) => {
         const other = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey;
         const link = event.target.closest?.("a.mh-to");

@@ -485,12 +485,12 @@ def _spike(gate: Gate, view: Overview, spike: dict[str, Any]) -> Html:
         return link(
             usage_link(view.account.account_id, _of_day(view, day)),
             text,
-            label=f"Usage of {spike['date']}, {spike['value_text']} credits",
+            label=f"{text}: usage of {spike['date']}, {spike['value_text']} credits",
         )
     return link(
         insights_link(view.account.account_id, InsightsView(incident=day)),
         text,
-        label=f"{spike['date']}, {spike['value_text']} credits: {title(incident)}",
+        label=f"{text}: {spike['date']}, {spike['value_text']} credits: {title(incident)}",
     )
 
 

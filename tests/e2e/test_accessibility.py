@@ -1,0 +1,56 @@
+"""No page has a serious finding of axe-core, in light and dark."""
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+from tests.e2e import axe
+from tests.e2e.browser import DESKTOP, PHONE, Visit
+from warehouse.settings import ROOT
+
+PAGES = {
+    "": "/?account=acme&month=2026-11",
+    "usage": "/usage?account=acme&from=2026-11-01&to=2026-11-24",
+    "credits": "/credits?account=acme",
+    "invoices": "/invoices?account=acme",
+    "insights": "/insights?account=acme",
+    "budgets": "/budgets?account=acme",
+    "data-health": "/data-health",
+    "closing": "/closing",
+}
+"""By its path, an address at which a page has something to show."""
+
+EMPTY = ["/?account=idle", "/usage?account=idle", "/credits?account=idle", "/invoices?account=idle"]
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    try:
+        return axe.fetched(tmp_path_factory.mktemp("axe"))
+    except axe.Missing as error:
+        pytest.skip(str(error))
+
+
+def test_every_page_is_checked() -> None:
+    paths = re.findall(r'url_path="([^"]+)"', (ROOT / "app" / "main.py").read_text())
+    assert {"", *paths} == PAGES.keys()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", [*PAGES.values(), *EMPTY])
+def test_a_page_has_no_serious_finding(server, browser, script, address, scheme) -> None:
+    seen = Visit(browser, scheme=scheme, size=DESKTOP).open(server + address)
+    try:
+        assert [str(found) for found in axe.findings(seen.page, script)] == []
+    finally:
+        seen.page.close()
+
+
+def test_the_phone_has_none_either(server, browser, script) -> None:
+    seen = Visit(browser, size=PHONE).open(server + PAGES[""])
+    try:
+        assert [str(found) for found in axe.findings(seen.page, script)] == []
+    finally:
+        seen.page.close()
