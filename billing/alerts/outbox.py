@@ -148,6 +148,34 @@ def history(store: Store, account_id: str | None = None, limit: int = 200) -> li
         return list(connection.execute(query).all())
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """How full the outbox is: messages sent, given up, waiting, and since when the oldest waits."""
+
+    sent: int
+    given_up: int
+    waiting: int
+    oldest_at: datetime | None
+
+
+def waiting(store: Store) -> Waiting:
+    """How full the outbox is now."""
+    ended = outbox_event.c.kind.in_(("sent", "given_up"))
+    counts = sa.select(
+        outbox_event.c.kind, sa.func.count(sa.distinct(outbox_event.c.outbox_id))
+    ).group_by(outbox_event.c.kind)
+    over = sa.select(outbox_event.c.outbox_id).where(ended)
+    left: sa.Select[Any] = sa.select(
+        sa.func.count(), sa.func.min(outbox_message.c.recorded_at)
+    ).where(outbox_message.c.outbox_id.not_in(over))
+    with store.reading() as connection:
+        by_kind: dict[str, int] = {}
+        for kind, count in connection.execute(counts.where(ended)):
+            by_kind[kind] = count
+        number, oldest_at = connection.execute(left).tuples().one()
+    return Waiting(by_kind.get("sent", 0), by_kind.get("given_up", 0), int(number), oldest_at)
+
+
 def references(store: Store, prefix: str) -> list[str]:
     """The references of messages, whatever became of them, that begin with ``prefix``."""
     column = outbox_message.c.reference
