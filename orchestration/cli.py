@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import click
 
@@ -33,7 +34,9 @@ from warehouse.settings import load_settings
 @click.version_option(package_name="meterhouse")
 def meterhouse() -> None:
     """Billing and usage warehouse for AI platforms."""
-    configure_logging(load_settings())
+    # A command says itself which settings cannot be used; asking for its help needs none.
+    with suppress(MeterhouseError):
+        configure_logging(load_settings())
 
 
 for command in (

@@ -165,15 +165,14 @@ def waiting(store: Store) -> Waiting:
         outbox_event.c.kind, sa.func.count(sa.distinct(outbox_event.c.outbox_id))
     ).group_by(outbox_event.c.kind)
     over = sa.select(outbox_event.c.outbox_id).where(ended)
-    left: sa.Select[Any] = sa.select(
-        sa.func.count(), sa.func.min(outbox_message.c.recorded_at)
-    ).where(outbox_message.c.outbox_id.not_in(over))
+    left = sa.select(sa.func.count(), sa.func.min(outbox_message.c.recorded_at)).where(
+        outbox_message.c.outbox_id.not_in(over)
+    )
     with store.reading() as connection:
-        by_kind: dict[str, int] = {}
-        for kind, count in connection.execute(counts.where(ended)):
-            by_kind[kind] = count
-        number, oldest_at = connection.execute(left).tuples().one()
-    return Waiting(by_kind.get("sent", 0), by_kind.get("given_up", 0), int(number), oldest_at)
+        kinds: Sequence[Any] = connection.execute(counts.where(ended)).all()
+        rest: Any = connection.execute(left).one()
+    by_kind = {row[0]: row[1] for row in kinds}
+    return Waiting(by_kind.get("sent", 0), by_kind.get("given_up", 0), rest[0], rest[1])
 
 
 def references(store: Store, prefix: str) -> list[str]:

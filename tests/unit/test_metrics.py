@@ -21,6 +21,7 @@ from app.metrics import (
     may_read,
     route_of,
 )
+from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import ROOT
 
@@ -214,3 +215,14 @@ def test_each_request_is_counted_once_also_one_that_fails(fails: bool, status: s
     except ValueError:
         assert fails
     assert counted("page", "other", status) == before + 1
+
+
+def test_a_server_lives_while_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise MeterhouseError("the database at 10.0.0.9 is down")
+
+    monkeypatch.setattr(metrics, "shared_reader", fails)
+    answer = asyncio.run(metrics.readyz(request()))
+    assert answer.status_code == 503
+    assert b"not ready" in answer.body and b"10.0.0.9" not in answer.body
+    assert asyncio.run(metrics.healthz(request())).body == b"ok"
