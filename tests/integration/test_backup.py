@@ -219,6 +219,49 @@ def test_a_backup_holds_a_lease_while_it_copies(home: Settings, folder: Path) ->
     assert leases(home) == ([], [])
 
 
+WRITING = """
+import sys
+from datetime import UTC, datetime
+from warehouse.lake import current_snapshot, writing
+from warehouse.publication import latest_publication, publish
+from warehouse.settings import load_settings
+settings = load_settings()
+for number in range(1_000_000):
+    with writing(settings, "raw") as connection:
+        connection.execute("insert into raw.main.absent_column select 3, range, '' from range(20)")
+        raw = current_snapshot(connection, "raw")
+    with writing(settings, "marts") as connection:
+        connection.execute("update marts.main.fct_credit_lot set status = 'active'")
+        publish(
+            connection, marts_snapshot=current_snapshot(connection, "marts"), raw_snapshot=raw,
+            raw_load_id=3, published_at=datetime.now(UTC),
+        )
+    print(number, flush=True)
+"""
+
+
+def test_a_backup_beside_writers_of_both_lakes_is_whole(home: Settings, folder: Path) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITING],
+        cwd=ROOT,
+        env=home.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdout is not None
+    try:
+        for _ in range(2):
+            writer.stdout.readline()
+            made(home, folder)
+        assert writer.poll() is None
+    finally:
+        writer.kill()
+        writer.communicate()
+    for each in sets_of(folder):
+        found = check_findings(each, home)
+        assert [finding for finding in found if finding.verdict == "problem"] == []
+
+
 def test_what_cannot_be_backed_up_is_refused_with_the_reason(
     home: Settings, folder: Path, tmp_path: Path
 ) -> None:
