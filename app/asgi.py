@@ -1,6 +1,7 @@
 """The server's entry: ``streamlit run app/asgi.py`` from the project's root.
 
-Beside the pages it answers ``/healthz``, the platform's API and the routes of payment, hands out
+Beside the pages it answers ``/healthz``, ``/readyz`` and ``/metrics``, the platform's API and the
+routes of payment, hands out
 exported files and receipts, and loads at start what the first visitor would otherwise wait for.
 """
 
@@ -14,15 +15,14 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
-from app import api, payments, receipts
+from app import api, metrics, payments, receipts
 from app.exports import ROUTES, close_export_desk
 from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
+from warehouse.logs import configure_logging
+from warehouse.settings import load_settings
 
 
 @asynccontextmanager
@@ -34,6 +34,7 @@ async def warm_up(_: st.App) -> AsyncIterator[None]:
 
     from app import charts, context  # noqa: F401
 
+    configure_logging(load_settings())
     context.shared_reader()
     yield
     close_export_desk()
@@ -55,15 +56,12 @@ def say_what_failed(error: Exception) -> bool:
     return True
 
 
-async def healthz(_: Request) -> PlainTextResponse:
-    """``ok`` while the server answers; it asks no lake."""
-    return PlainTextResponse("ok")
-
+routes = [*metrics.routes, *ROUTES, *payments.routes, *receipts.routes, *api.routes]
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz), *ROUTES, *payments.routes, *receipts.routes, *api.routes],
-    middleware=[Middleware(ShortenAddress)],
+    routes=routes,
+    middleware=[Middleware(metrics.MeasureRequests, routes=routes), Middleware(ShortenAddress)],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )

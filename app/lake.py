@@ -75,6 +75,8 @@ class LakeReader:
         self._pins: dict[Publication, _Shared] = {}
         self._tables: set[str] = set()
         self._kept: dict[Lake, tuple[Any, dict[str, Any]]] = {}
+        self.answers_kept = 0
+        self.answers_asked = 0
 
     def publication(self) -> Publication | None:
         """The published pointer as it is now, or None before the first publication."""
@@ -159,7 +161,10 @@ class LakeReader:
                 if before != state:
                     answers = {}
                     self._kept[lake] = state, answers
-            if key not in answers:
+            if key in answers:
+                self.answers_kept += 1
+            else:
+                self.answers_asked += 1
                 answers[key] = ask(cursor)
             answer: Answer = answers[key]
             return answer

@@ -86,6 +86,14 @@ def store_exists(settings: Settings) -> bool:
     return Path(url.database).exists()
 
 
+def place_of(settings: Settings) -> Path | str:
+    """Where the store lies: its SQLite file, or the address of its PostgreSQL database."""
+    url = _url(settings)
+    if url.get_backend_name() == "sqlite" and url.database:
+        return Path(url.database)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def open_store(settings: Settings) -> Store:
     """Open the operational store; create it and bring it up to date where needed.
 

@@ -1,14 +1,18 @@
 """The console command ``meterhouse``: thin, one module a topic in ``orchestration.commands``."""
 
+import logging
 import sys
+from contextlib import suppress
 
 import click
 
 from orchestration.commands.accounts import accounts
 from orchestration.commands.advice import advice
 from orchestration.commands.backtest import backtest
+from orchestration.commands.backup import backup, relocate, restore
 from orchestration.commands.budgets import alerts, budgets
 from orchestration.commands.credits import credits
+from orchestration.commands.dagster import dagster
 from orchestration.commands.export import export
 from orchestration.commands.incidents import incidents
 from orchestration.commands.invoices import invoices
@@ -22,12 +26,17 @@ from orchestration.commands.status import doctor, status, upkeep
 from orchestration.commands.up import up
 from orchestration.commands.watch import watch
 from warehouse.errors import MeterhouseError
+from warehouse.logs import configure_logging, secrets_of
+from warehouse.settings import load_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="meterhouse")
 def meterhouse() -> None:
     """Billing and usage warehouse for AI platforms."""
+    # A command says itself which settings cannot be used; asking for its help needs none.
+    with suppress(MeterhouseError):
+        configure_logging(load_settings())
 
 
 for command in (
@@ -35,8 +44,10 @@ for command in (
     advice,
     alerts,
     backtest,
+    backup,
     budgets,
     credits,
+    dagster,
     doctor,
     export,
     incidents,
@@ -45,7 +56,9 @@ for command in (
     quarantine,
     rates,
     refresh,
+    relocate,
     replay,
+    restore,
     sample,
     sql,
     status,
@@ -57,9 +70,24 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: errors meant for the user are printed plainly, with exit status 1."""
+    """Entry point: errors meant for the user are printed plainly, with exit status 1.
+
+    Where logs are JSON, so are they.
+    """
     try:
         meterhouse(standalone_mode=True)
     except MeterhouseError as error:
-        click.echo(f"meterhouse: {error}", err=True)
+        _tell(str(error))
         sys.exit(1)
+
+
+def _tell(message: str) -> None:
+    try:
+        settings = load_settings()
+    except MeterhouseError:
+        click.echo(f"meterhouse: {message}", err=True)
+        return
+    if settings.log_format == "json":
+        logging.getLogger("meterhouse").error(message)
+    else:
+        click.echo(f"meterhouse: {secrets_of(settings).hide(message)}", err=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import duckdb
 
+from warehouse.errors import MeterhouseError
 from warehouse.lake import (
     LAKES,
     Connection,
@@ -123,6 +124,8 @@ def _attach_lake(connection: Connection, settings: Settings, lake: Lake) -> Find
     try:
         attach(connection, settings, lake)
         connection.execute(f"select count(*) from ducklake_snapshots('{lake}')").fetchall()
+    except MeterhouseError as error:
+        return Finding(f"{lake}_lake", "problem", str(error))
     except duckdb.Error as error:
         return Finding(
             f"{lake}_lake",

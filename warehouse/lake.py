@@ -87,7 +87,10 @@ def attach(
     read_only: bool = True,
     snapshot: int | None = None,
 ) -> None:
-    """Attach one lake, at its head or pinned at ``snapshot``, under ``alias`` (its own name)."""
+    """Attach one lake, at its head or pinned at ``snapshot``, under ``alias`` (its own name).
+
+    Raises MeterhouseError when its files were moved.
+    """
     options = [f"data_path '{_quoted(settings.lake_files(lake))}'"]
     if settings.catalog_url:
         target = f"ducklake:postgres:{settings.catalog_url}"
@@ -99,7 +102,16 @@ def attach(
         options.append("read_only")
     if snapshot is not None:
         options.append(f"snapshot_version {snapshot}")
-    connection.execute(f"attach '{_quoted(target)}' as {alias or lake} ({', '.join(options)})")
+    try:
+        connection.execute(f"attach '{_quoted(target)}' as {alias or lake} ({', '.join(options)})")
+    except duckdb.Error as error:
+        if "does not match existing data path" not in str(error):
+            raise
+        raise MeterhouseError(
+            f"the catalog of the {lake} lake says that its files lie elsewhere than in "
+            f"{settings.lake_files(lake)}: if this home was moved, run `meterhouse relocate`; else "
+            "check METERHOUSE_HOME and METERHOUSE_DATA_PATH"
+        ) from error
 
 
 @contextmanager

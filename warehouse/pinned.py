@@ -5,15 +5,13 @@ catalog without indexes: 20 to 30 ms a table with a thousand files. A snapshot n
 whoever stays on one copies the catalog once, into DuckDB's own format, and asks the copy.
 """
 
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
-from warehouse.errors import MeterhouseError
 from warehouse.lake import Connection, attach, catalog_file
 from warehouse.locks import Lake
 from warehouse.settings import Settings
+from warehouse.sqlite_copy import copy_sqlite
 
 _TYPES = {
     "boolean": "boolean",
@@ -51,7 +49,7 @@ def attach_pinned(connection: Connection, settings: Settings, lake: Lake, snapsh
     name = uuid.uuid4().hex
     source, copy = folder / f"{name}.sqlite", folder / f"{name}.duckdb"
     try:
-        _back_up(catalog_file(settings, lake), source)
+        copy_sqlite(catalog_file(settings, lake), source)
         if _copied(connection, source, copy):
             connection.execute(
                 f"attach '{_quoted(f'ducklake:{copy}')}' as {lake} ("
@@ -63,37 +61,6 @@ def attach_pinned(connection: Connection, settings: Settings, lake: Lake, snapsh
     finally:
         for file in folder.glob(f"{name}.*"):
             file.unlink(missing_ok=True)
-
-
-_BACK_UP = """
-import sqlite3, sys
-source = sqlite3.connect(sys.argv[1], uri=True, timeout=10)
-copy = sqlite3.connect(sys.argv[2])
-source.backup(copy)
-copy.execute("pragma journal_mode = delete")
-copy.close()
-source.close()
-"""
-
-
-def _back_up(catalog: Path, target: Path) -> None:
-    """Copy a SQLite file in one consistent state, whatever is written meanwhile.
-
-    In a process of its own: DuckDB brings a SQLite of its own, and when one of two in a process
-    closes a file, the locks of the other on it are gone (sqlite.org, "How To Corrupt", 2.2.1).
-    Raises MeterhouseError with what went wrong.
-    """
-    address = f"{catalog.as_uri()}?mode=ro"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _BACK_UP, address, str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise MeterhouseError(
-            f"the catalog {catalog} cannot be copied: {done.stderr.strip()[-500:]}"
-        )
 
 
 def _copied(connection: Connection, source: Path, copy: Path) -> bool:

@@ -102,6 +102,14 @@ class Settings(BaseSettings):
         repr=False,
         description="Token that the platform sends to the API (/v1/…); empty turns the API off.",
     )
+    metrics_token: str = Field(
+        default="",
+        repr=False,
+        description="Token that asks for /metrics; empty answers this machine alone.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="text, or json: one object a line."
+    )
 
     smtp_host: str = Field(
         default="", description="Mail server; empty writes mails into <home>/mail instead."

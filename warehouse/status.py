@@ -13,6 +13,29 @@ from warehouse.lake import Connection, attach, catalog_exists, open_engine, tabl
 from warehouse.publication import CheckResult, Publication, latest_publication
 from warehouse.settings import Settings
 
+HELD_BY_REASON = """
+    select reason, count(*)
+    from raw.main.usage_quarantine as held
+    where not exists (
+        select 1 from raw.main.usage_quarantine_release as released
+        where released.quarantine_load_id = held.load_id
+            and released.quarantine_line_number = held.line_number
+    )
+    group by reason order by reason
+"""
+"""Rows still in quarantine, of the raw lake's head."""
+
+LATEST_CHECKS = """
+    select max(checked_at) over (), suite, check_name, severity, is_passed, failing_rows, message
+    from marts.meta.check_result
+    where marts_snapshot = (
+        select max_by(marts_snapshot, checked_at) from marts.meta.check_result
+    )
+    qualify row_number() over (partition by suite, check_name order by checked_at desc) = 1
+    order by severity, suite, check_name
+"""
+"""The checks of the last state that was checked, of the head of marts."""
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -148,18 +171,7 @@ def _loaded(
         " max(finished_at) filter (where kind in ('file', 'replay')), max(load_id)"
         " from raw.main.load",
     )
-    rejected = connection.execute(
-        """
-        select reason, count(*)
-        from raw.main.usage_quarantine as held
-        where not exists (
-            select 1 from raw.main.usage_quarantine_release as released
-            where released.quarantine_load_id = held.load_id
-                and released.quarantine_line_number = held.line_number
-        )
-        group by reason order by reason
-        """
-    ).fetchall()
+    rejected = connection.execute(HELD_BY_REASON).fetchall()
     times = [time for time in (_aware(newest), newest_published) if time is not None]
     return {
         "newest_loaded_event_at": max(times, default=None),
@@ -174,20 +186,7 @@ def _loaded(
 def _checks(connection: Connection) -> dict[str, Any]:
     if not table_exists(connection, "marts.meta.check_result"):
         return {}
-    rows = connection.execute(
-        """
-        select max(checked_at) over (), suite, check_name, severity, is_passed, failing_rows,
-            message
-        from marts.meta.check_result
-        where marts_snapshot = (
-            select max_by(marts_snapshot, checked_at) from marts.meta.check_result
-        )
-        qualify row_number() over (
-            partition by suite, check_name order by checked_at desc
-        ) = 1
-        order by severity, suite, check_name
-        """
-    ).fetchall()
+    rows = connection.execute(LATEST_CHECKS).fetchall()
     results = [CheckResult(*row[1:]) for row in rows]
     return {
         "checked_at": _aware(rows[0][0]) if rows else None,

@@ -152,6 +152,33 @@ def history(
         return list(connection.execute(query).all())
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """How full the outbox is: messages sent, given up, waiting, and since when the oldest waits."""
+
+    sent: int
+    given_up: int
+    waiting: int
+    oldest_at: datetime | None
+
+
+def waiting(store: Store) -> Waiting:
+    """How full the outbox is now."""
+    ended = outbox_event.c.kind.in_(("sent", "given_up"))
+    counts = sa.select(
+        outbox_event.c.kind, sa.func.count(sa.distinct(outbox_event.c.outbox_id))
+    ).group_by(outbox_event.c.kind)
+    over = sa.select(outbox_event.c.outbox_id).where(ended)
+    left = sa.select(sa.func.count(), sa.func.min(outbox_message.c.recorded_at)).where(
+        outbox_message.c.outbox_id.not_in(over)
+    )
+    with store.reading() as connection:
+        kinds: Sequence[Any] = connection.execute(counts.where(ended)).all()
+        rest: Any = connection.execute(left).one()
+    by_kind = {row[0]: row[1] for row in kinds}
+    return Waiting(by_kind.get("sent", 0), by_kind.get("given_up", 0), rest[0], rest[1])
+
+
 def references(store: Store, prefix: str) -> list[str]:
     """The references of messages, whatever became of them, that begin with ``prefix``."""
     column = outbox_message.c.reference

@@ -128,6 +128,7 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
                         "127.0.0.1",
                         "--port",
                         str(settings.dagster_port),
+                        *("--log-format", "json" if settings.log_format == "json" else "colored"),
                     ],
                     environment | {"DAGSTER_HOME": home},
                     logs / "dagster.log",

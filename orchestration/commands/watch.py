@@ -10,6 +10,8 @@ from ingest.load import FileReport
 from orchestration.watching import Watcher, only_watch
 from warehouse.settings import load_settings
 
+_LOG = logging.getLogger("meterhouse.watch")
+
 
 @click.command()
 def watch() -> None:
@@ -18,31 +20,34 @@ def watch() -> None:
     One runs for a home at a time. `meterhouse up` starts it; without it Dagster's sensor loads.
     """
     settings = load_settings()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     with only_watch(settings):
         watcher = Watcher(settings, _tell)
         before = {
             number: signal.signal(number, lambda *_: watcher.stop())
             for number in (signal.SIGINT, signal.SIGTERM)
         }
-        click.echo(f"watching {settings.landing_folder}", err=True)
+        _LOG.info("watching %s", settings.landing_folder)
         try:
             watcher.run()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    click.echo("stopped", err=True)
+    _LOG.info("stopped")
 
 
 def _tell(file: FileReport) -> None:
     name = Path(file.path).name
+    counts = {
+        "rows_read": file.read,
+        "rows_loaded": file.loaded,
+        "rows_duplicate": file.duplicate,
+        "rows_rejected": file.rejected,
+    }
+    known: dict[str, object] = {"file": file.path, "outcome": file.outcome}
     if file.outcome == "loaded":
-        click.echo(
-            f"{name}: read {file.read:,}  loaded {file.loaded:,}  duplicate {file.duplicate:,}"
-            f"  rejected {file.rejected:,}",
-            err=True,
-        )
+        said = "  ".join(f"{key[5:]} {value:,}" for key, value in counts.items())
+        _LOG.info("%s: %s", name, said, extra=known | counts)
     else:
-        click.echo(f"{name}: {file.outcome}, {file.message}", err=True)
+        _LOG.warning("%s: %s, %s", name, file.outcome, file.message, extra=known)
     for warning in file.warnings:
-        click.echo(f"{name}: warning: {warning}", err=True)
+        _LOG.warning("%s: %s", name, warning, extra=known)

@@ -1,4 +1,4 @@
-"""A busy loader, refreshes and readers at once: nobody waits, nothing is torn.
+"""A busy loader, refreshes, readers and backups at once: nobody waits, nothing is torn.
 
 It takes 20 seconds by default; METERHOUSE_SOAK_SECONDS makes it longer (`make soak`: two minutes).
 """
@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from billing.accounts import add_account
-from billing.store import open_store
+from billing.store import open_store, place_of
+from orchestration.commands.backup import check_findings
 from orchestration.loading import load_files
 from orchestration.refresh_job import run_refresh
 from tests.integration.loading_lab import event, lines
-from warehouse.publication import read_pointer, reading_published
+from warehouse.backup.restoring import restore
+from warehouse.backup.sets import sets_of
+from warehouse.publication import Publication, read_pointer, reading_published
 from warehouse.settings import ROOT, Settings
 
 SECONDS = float(os.environ.get("METERHOUSE_SOAK_SECONDS", "20"))
@@ -90,8 +93,56 @@ def catch_up(readers: list[Reader], settings: Settings) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def test_loader_refreshes_and_readers_do_not_disturb_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Backups:
+    """Backups made beside everything else, one after the other, a few in all."""
+
+    MOST = 2
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def go_on(self) -> None:
+        if len(self.processes) < self.MOST and not any(p.poll() is None for p in self.processes):
+            self.processes.append(
+                subprocess.Popen(
+                    [Path(sys.executable).with_name("meterhouse"), "backup", self.folder],
+                    env=self.settings.environment(),
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+
+    def end(self) -> None:
+        for process in self.processes:
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
+
+    def are_whole(self) -> None:
+        """Each set passes its check, and one restored elsewhere shows what was published then."""
+        sets = sets_of(self.folder)
+        assert len(sets) == len(self.processes)
+        for each in sets:
+            found = check_findings(each, self.settings)
+            assert [finding for finding in found if finding.verdict == "problem"] == []
+        home = self.folder.with_name("elsewhere")
+        elsewhere = self.settings.model_copy(update={"home": home})
+        restore(sets[-1], elsewhere, place_of(elsewhere))
+        pointer = read_pointer(elsewhere)
+        assert pointer is not None
+        assert agreement(elsewhere, pointer) == agreement(self.settings, pointer)
+
+
+def agreement(settings: Settings, publication: Publication) -> object:
+    connection, _ = reading_published(settings, publication)
+    try:
+        return connection.execute(AGREEMENT, [publication.raw_load_id]).fetchone()
+    finally:
+        connection.close()
+
+
+def test_loader_refreshes_readers_and_backups_do_not_disturb_each_other(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("METERHOUSE_HOME", str(tmp_path))
     monkeypatch.setenv("METERHOUSE_MEMORY", "1GB")
@@ -117,11 +168,14 @@ def test_loader_refreshes_and_readers_do_not_disturb_each_other(
     catch_up(readers, settings)
     began = time.monotonic()
     refreshes = 0
+    backups = Backups(settings, tmp_path_factory.mktemp("backups") / "sets")
     while time.monotonic() < began + SECONDS or refreshes < 1:
+        backups.go_on()
         run_refresh(settings)
         refreshes += 1
     seconds = time.monotonic() - began
     catch_up(readers, settings)
+    backups.end()
     output, errors = loader.communicate()
     for reader in readers:
         reader.stopped.set()
@@ -130,6 +184,7 @@ def test_loader_refreshes_and_readers_do_not_disturb_each_other(
     assert loader.returncode == 0, errors
     assert [problem for reader in readers for problem in reader.problems] == []
     assert all(len(reader.snapshots) > 1 for reader in readers)
+    backups.are_whole()
     run_refresh(settings)
     connection, _ = reading_published(settings)
     try:

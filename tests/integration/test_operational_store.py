@@ -25,6 +25,7 @@ from billing.accounts import (
     list_accounts,
     set_account,
 )
+from billing.alerts.outbox import Message, Refused, Waiting, deliver, put, waiting
 from billing.exports import EXPORTED, StoreExport, export_schema
 from billing.rate_card import make_rate
 from billing.rates import add_rates, add_sample_rates, import_rates, list_rates
@@ -435,3 +436,21 @@ def test_the_old_spelling_of_a_postgresql_url_is_understood(
     old = postgres_url.replace("postgresql://", "postgres://")
     with open_store(Settings(home=tmp_path, operations_url=old)) as opened:
         assert current_revision(opened) == HEAD_REVISION
+
+
+def test_the_outbox_tells_how_full_it_is_and_since_when(store: Store) -> None:
+    add_account(store, "acme")
+    with store.writing() as connection:
+        for number in range(4):
+            message = Message(f"r{number}", "acme", "mail", "a@acme.example", "subject", "text")
+            put(connection, message, None, "acme.example", NOW)
+    assert waiting(store) == Waiting(0, 0, 4, NOW)
+
+    def send(message: Message) -> None:
+        if message.reference == "r1":
+            raise Refused("no such address")
+        if message.reference == "r2":
+            raise OSError("not now")
+
+    deliver(store, send, clock=lambda: NOW)
+    assert waiting(store) == Waiting(sent=2, given_up=1, waiting=1, oldest_at=NOW)
