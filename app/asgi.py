@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from app import api, payments, receipts
-from app.exports import ROUTES, close_export_desk
+from app import api, exports, payments, receipts, sign_in
+from app.exports import close_export_desk
 from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
+from warehouse.settings import load_settings
 
 
 @asynccontextmanager
@@ -60,10 +61,30 @@ async def healthz(_: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
+try:
+    _settings = load_settings()
+    sign_in.prepare(_settings)
+except MeterhouseError as problem:
+    sys.exit(f"meterhouse: {problem}")
+
+ROUTES = [
+    Route("/healthz", healthz),
+    *exports.ROUTES,
+    *payments.routes,
+    *receipts.routes,
+    *api.routes,
+]
+
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=[Route("/healthz", healthz), *ROUTES, *payments.routes, *receipts.routes, *api.routes],
-    middleware=[Middleware(ShortenAddress)],
+    routes=ROUTES,
+    middleware=[
+        Middleware(
+            sign_in.OnlyLocal,
+            is_open=_settings.has_sign_in or _settings.allow_remote_without_sign_in,
+        ),
+        Middleware(ShortenAddress),
+    ],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )
