@@ -137,6 +137,12 @@ class OidcServer:
         )
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def running_oidc() -> Iterator[OidcServer]:
     """A provider that runs until the block ends."""

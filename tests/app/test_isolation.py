@@ -92,7 +92,8 @@ PARAMETERS: dict[str, str | list[str]] = {
 
 def everything_on(page: AppTest) -> str:
     """All that a page sends to the browser, charts and tables included."""
-    found = b"\n".join(node.proto.SerializeToString() for node in page._tree if node.proto)
+    protos = (getattr(node, "proto", None) for node in page._tree)
+    found = b"\n".join(proto.SerializeToString() for proto in protos if proto is not None)
     return found.decode("utf-8", "replace")
 
 
