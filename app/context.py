@@ -57,6 +57,7 @@ from app.queries.usage import (
 )
 from app.usage_address import EventKey, UsageView
 from app.users import User
+from billing import audit, invitations
 from billing.incidents import Incident
 from billing.position import CreditPosition
 from billing.store import Store, open_store, store_exists
@@ -100,7 +101,25 @@ def open_gate(user: User | None = None) -> Gate:
 def visiting(settings: Settings) -> sign_in.Visitor:
     """Who opened the page that runs now, with the roles of this moment."""
     store = shared_store(settings) if settings.has_sign_in else None
-    return sign_in.visitor(settings, store)
+    found = sign_in.visitor(settings, store)
+    if store is not None and found.user is not None and _accept(store, found.user):
+        return sign_in.visitor(settings, store)
+    return found
+
+
+def _accept(store: Store, user: User) -> bool:
+    """Accept what the user is invited to; whether that was anything."""
+    accepted = invitations.accept(store, user.name)
+    for each in accepted:
+        audit.record(
+            store,
+            user.name,
+            "member.accept",
+            account_id=each.account_id,
+            details={"role": each.role, "invited_by": each.recorded_by},
+            origin=user.origin,
+        )
+    return bool(accepted)
 
 
 def log_missed(account_id: str) -> None:

@@ -340,6 +340,29 @@ class Gate:
             self.log(deed.action, "failed", account_id, {**details, "error": error})
             raise
 
+    def audit_events(
+        self, wanted: audit.AuditFilter, limit: int, offset: int = 0
+    ) -> list[audit.AuditEvent]:
+        """Rows of the audit log, the newest first. For the staff."""
+        self.require_staff("audit log")
+        return audit.list_events(self.store(), wanted, limit=limit, offset=offset)
+
+    def audit_count(self, wanted: audit.AuditFilter) -> int:
+        """How many rows of the audit log are as filtered. For the staff."""
+        self.require_staff("audit log")
+        return audit.count_events(self.store(), wanted)
+
+    def audit_actions(self) -> list[str]:
+        """Every action in the audit log. For the staff."""
+        self.require_staff("audit log")
+        return audit.list_actions(self.store())
+
+    def export_audit(self, wanted: audit.AuditFilter, limit: int) -> list[audit.AuditEvent]:
+        """Rows of the audit log to take away, which is logged. For the staff."""
+        found = self.audit_events(wanted, limit)
+        self.log("audit.export", "allowed", details={"rows": len(found)})
+        return found
+
     def allow(self, deed: Deed, account_id: str, **details: Any) -> None:
         """Log a deed that needs no store; :meth:`AccountReader.allow` is the way here.
 

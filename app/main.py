@@ -20,9 +20,11 @@ PAGES = {
         ("views/credits.py", "Credits", ":material/toll:", "credits"),
         ("views/insights.py", "Insights", ":material/insights:", "insights"),
         ("views/budgets.py", "Budgets", ":material/savings:", "budgets"),
+        ("views/members.py", "Members", ":material/group:", "members"),
     ],
     "Admin": [
         ("views/data_health.py", "Data health", ":material/monitor_heart:", "data-health"),
+        ("views/audit_log.py", "Audit log", ":material/policy:", "audit-log"),
     ],
 }
 """Each page: its file, title, icon and path; the one without a path comes first."""
@@ -30,15 +32,20 @@ PAGES = {
 FOR_STAFF = ("Admin",)
 """Sections of the platform's admins; their pages ask the gate for what nobody else is told."""
 
+FOR_ADMINS = ("members",)
+"""Paths of pages that only who is admin somewhere has a use for."""
+
 PATHS = [path for pages in PAGES.values() for _, _, _, path in pages]
 
 
 def pages_of(user: User | None) -> dict[str, list[st.Page]]:
     """The pages that a user may open, by section."""
+    manages = user is not None and (user.is_staff or "admin" in user.roles.values())
     return {
         section: [
             st.Page(file, title=title, icon=icon, url_path=path, default=path == "")
             for file, title, icon, path in pages
+            if path not in FOR_ADMINS or manages
         ]
         for section, pages in PAGES.items()
         if section not in FOR_STAFF or (user is not None and user.is_staff)

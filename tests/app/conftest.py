@@ -22,6 +22,8 @@ PAGES = {
     "insights": "views/insights.py",
     "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
+    "members": "views/members.py",
+    "audit log": "views/audit_log.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""Signing in through a real OIDC provider: each role, the unknown, the unverified, and out again."""
+"""Signing in through a real OIDC provider: each role, the unknown, the unverified, out again."""
 
 import sys
 from collections.abc import Iterator
