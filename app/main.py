@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app import context
-from app.markup import empty
+from app.markup import empty, tag
 from app.sign_in import Visitor
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from app.users import User
@@ -117,7 +117,7 @@ def main() -> None:
     )
     if settings.has_sign_in and visitor.claimed:
         with st.sidebar.container(key="who"):
-            st.caption(f"Signed in as {visitor.claimed}")
+            st.html(tag("p", f"Signed in as {visitor.claimed}", class_="mh-soft"))
             if st.button("Sign out", key="sign-out"):
                 if visitor.user is not None:
                     context.open_gate(visitor.user).log("sign-out", "allowed")

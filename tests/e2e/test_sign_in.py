@@ -236,3 +236,36 @@ def test_signing_out_ends_it_and_the_log_has_both(house: House, browser) -> None
     found = audit.list_events(house.store, audit.AuditFilter(actor="anna@acme.example"))
     told = [event.action for event in found if event.action.startswith("sign-")]
     assert told == ["sign-out", "sign-in"]
+
+
+def test_who_is_invited_is_a_member_after_signing_in(house: House, browser) -> None:
+    admin = enter(browser, house, ADMIN)
+    admin.settle()
+    admin.open(f"{house.url}/members?account=acme")
+    admin.page.get_by_label("Address", exact=True).fill("New@Acme.example")
+    admin.page.get_by_role("button", name="Invite").click()
+    admin.page.get_by_text("waiting").wait_for()
+    house.provider.add("new@acme.example")
+    visit = enter(browser, house, "new@acme.example")
+    visit.settle()
+    assert "You are a member of no account yet" not in visit.page.content()
+    admin.open(f"{house.url}/audit-log")
+    for action in ("member.invite", "member.accept", "sign-in"):
+        admin.page.get_by_text(action).first.wait_for()
+    for opened in (admin, visit):
+        opened.page.close()
+    accepted = audit.list_events(house.store, audit.AuditFilter(action="member.accept"))
+    assert [(event.actor, event.account_id) for event in accepted] == [("new@acme.example", "acme")]
+    (invited,) = audit.list_events(house.store, audit.AuditFilter(action="member.invite"))
+    assert invited.actor == ADMIN
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_without_sign_in_it_does_not_start_beyond_loopback(house: House, address: str) -> None:
+    command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.address", address]
+    command += ["--server.port", str(_free_port())]
+    with running(house.settings, command) as process:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode != 0
+    assert "METERHOUSE_ALLOW_REMOTE_WITHOUT_SIGN_IN" in said
+    assert "Traceback" not in said
