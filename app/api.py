@@ -19,6 +19,7 @@ from starlette.routing import Route
 from app.context import open_gate
 from app.gate import UnknownAccount
 from app.queries.credits import soon
+from app.users import API
 from billing.budgets.limits import Limit
 from billing.position import CreditPosition
 from warehouse.errors import MeterhouseError
@@ -52,7 +53,7 @@ async def balance(request: Request) -> Response:
     account_id = request.path_params["account_id"]
 
     def answer() -> Response:
-        gate = open_gate()
+        gate = open_gate(API)
         try:
             reader, now = gate.enter(account_id), datetime.now(UTC)
             found, limits = reader.position(now), reader.limits(now)

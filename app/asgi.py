@@ -16,8 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 import streamlit as st
 from starlette.middleware import Middleware
 
-from app import api, metrics, payments, receipts
-from app.exports import ROUTES, close_export_desk
+from app import api, exports, metrics, payments, receipts, sign_in
+from app.exports import close_export_desk
 from app.long_address import ShortenAddress
 from app.markup import empty
 from warehouse.errors import MeterhouseError
@@ -56,12 +56,31 @@ def say_what_failed(error: Exception) -> bool:
     return True
 
 
-routes = [*metrics.routes, *ROUTES, *payments.routes, *receipts.routes, *api.routes]
+try:
+    _settings = load_settings()
+    sign_in.prepare(_settings)
+except MeterhouseError as problem:
+    sys.exit(f"meterhouse: {problem}")
+
+ROUTES = [
+    *metrics.routes,
+    *exports.ROUTES,
+    *payments.routes,
+    *receipts.routes,
+    *api.routes,
+]
 
 app = st.App(
     Path(__file__).resolve().parent / "main.py",
-    routes=routes,
-    middleware=[Middleware(metrics.MeasureRequests, routes=routes), Middleware(ShortenAddress)],
+    routes=ROUTES,
+    middleware=[
+        Middleware(metrics.MeasureRequests, routes=ROUTES),
+        Middleware(
+            sign_in.OnlyLocal,
+            is_open=_settings.has_sign_in or _settings.allow_remote_without_sign_in,
+        ),
+        Middleware(ShortenAddress),
+    ],
     lifespan=warm_up,
     on_script_error=say_what_failed,
 )

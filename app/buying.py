@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 
+from app.deeds import START_PURCHASE
 from app.gate import AccountReader
 from app.payments import RETURN_PATH
 from billing.accounts import get_account
@@ -48,8 +49,10 @@ def begin(reader: AccountReader, settings: Settings, offer_id: int, key: str) ->
     """
     gateway = gateway_for(settings)
     return_url = f"{settings.public_url}{RETURN_PATH}"
-    return reader.ask_store(
+    return reader.do(
+        START_PURCHASE,
         lambda store, account_id: start_purchase(
             store, gateway, account_id, offer_id, key, return_url
-        )
+        ),
+        offer=offer_id,
     )

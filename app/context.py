@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from starlette.requests import Request
 
-from app import formats
+from app import formats, sign_in
 from app.gate import Account, Gate
 from app.lake import LakeReader
 from app.queries.closing import Closing, gather_closing
@@ -56,6 +57,8 @@ from app.queries.usage import (
     gather_tags,
 )
 from app.usage_address import EventKey, UsageView
+from app.users import User
+from billing import audit, invitations
 from billing.incidents import Incident
 from billing.invoices.explain import Explained
 from billing.position import CreditPosition
@@ -78,13 +81,64 @@ def shared_reader() -> LakeReader:
     return _reader(settings.model_dump_json(), settings)
 
 
-def open_gate() -> Gate:
-    """The gate at the publication of this moment."""
+class NotSignedIn(Exception):
+    """Nobody has signed in with a verified address; there is no gate for them."""
+
+
+def open_gate(user: User | None = None) -> Gate:
+    """The gate at the publication of this moment, for ``user`` or else for who opened the page.
+
+    Raises NotSignedIn where that is nobody.
+    """
     settings = load_settings()
     reader = shared_reader()
+    user = user or visiting(settings).user
+    if user is None:
+        raise NotSignedIn
     has_store = store_exists(settings)
     store = (lambda: shared_store(settings)) if has_store else None
-    return Gate(reader, reader.publication(), store)
+    return Gate(reader, reader.publication(), store, user)
+
+
+def visiting(settings: Settings) -> sign_in.Visitor:
+    """Who opened the page that runs now, with the roles of this moment."""
+    store = shared_store(settings) if settings.has_sign_in else None
+    found = sign_in.visitor(settings, store)
+    if store is not None and found.user is not None and _accept(store, found.user):
+        return sign_in.visitor(settings, store)
+    return found
+
+
+def _accept(store: Store, user: User) -> bool:
+    """Accept what the user is invited to; whether that was anything."""
+    accepted = invitations.accept(store, user.name)
+    for each in accepted:
+        audit.record(
+            store,
+            user.name,
+            "member.accept",
+            account_id=each.account_id,
+            details={"role": each.role, "invited_by": each.recorded_by},
+            origin=user.origin,
+        )
+    return bool(accepted)
+
+
+def log_missed(account_id: str) -> None:
+    """Log that the page's address asked for an account that the user does not see."""
+    gate = open_gate()
+    if not gate.user.sees(account_id):
+        gate.log("account.enter", "refused", account_id)
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate for who sent a request to one of our routes. Raises NotSignedIn for nobody."""
+    settings = load_settings()
+    store = shared_store(settings) if settings.has_sign_in else None
+    user = sign_in.user_of_request(request, settings, store)
+    if user is None:
+        raise NotSignedIn
+    return open_gate(user)
 
 
 def shared_store(settings: Settings) -> Store:
@@ -94,15 +148,16 @@ def shared_store(settings: Settings) -> Store:
 
 def accounts(gate: Gate) -> list[Account]:
     """The accounts to choose from: those published, then those that were only declared so far."""
-    published = _accounts(_key(gate), gate) if gate.publication else []
+    seen = gate.user.accounts
+    published = _accounts(_key(gate), seen, gate) if gate.publication else []
     known = {account.account_id for account in published}
-    declared = _declared_accounts(_key(gate), gate)
+    declared = _declared_accounts(_key(gate), seen, gate)
     return [*published, *(each for each in declared if each.account_id not in known)]
 
 
 def overview(gate: Gate, account_id: str, month: date) -> Overview:
     """The overview of an account and month; raises UnknownAccount."""
-    return _overview(_key(gate), account_id, month, gate)
+    return _overview(_key(gate, account_id), account_id, month, gate)
 
 
 def freshness(gate: Gate) -> Freshness:
@@ -112,11 +167,12 @@ def freshness(gate: Gate) -> Freshness:
 
 def pending(gate: Gate, account_id: str) -> Pending:
     """What of an account is not settled yet, at most :data:`HEAD_SECONDS` old."""
-    return _pending(_key(gate), account_id, gate)
+    return _pending(_key(gate, account_id), account_id, gate)
 
 
 def data_health(gate: Gate, today: date) -> DataHealth:
-    """The figures of Data health, at most :data:`HEAD_SECONDS` old."""
+    """The figures of Data health, at most :data:`HEAD_SECONDS` old. For the staff."""
+    gate.require_staff("data health")
     return _data_health(_key(gate), today, gate)
 
 
@@ -133,12 +189,14 @@ def facets(gate: Gate, account: Account) -> Facets:
     first, last = account.first_usage_date, account.last_usage_date
     if first is None or last is None:
         return Facets((), (), (), ())
-    return _facets(_key(gate), account.account_id, first, last + timedelta(days=1), gate)
+    return _facets(
+        _key(gate, account.account_id), account.account_id, first, last + timedelta(days=1), gate
+    )
 
 
 def tags(gate: Gate, account_id: str, first: date, until: date) -> list[tuple[str, str]]:
     """The tags of a period, the most used keys first."""
-    return _tags(_key(gate), account_id, first, until, gate)
+    return _tags(_key(gate, account_id), account_id, first, until, gate)
 
 
 def names(gate: Gate) -> Names:
@@ -150,94 +208,96 @@ def usage_summary(
     gate: Gate, account_id: str, selection: Selection, previous: Selection
 ) -> UsageSummary:
     """Totals and chart of a selection, compared with a previous one."""
-    return _usage_summary(_key(gate), account_id, selection, previous, gate)
+    return _usage_summary(_key(gate, account_id), account_id, selection, previous, gate)
 
 
 def usage_page(gate: Gate, account_id: str, view: UsageView, summary: UsageSummary) -> EventPage:
     """The page of events that a view asks for."""
     view = replace(view, range=None, group=(), event=None)
-    return _usage_page(_key(gate), account_id, view, summary, gate)
+    return _usage_page(_key(gate, account_id), account_id, view, summary, gate)
 
 
 def usage_groups(
     gate: Gate, account_id: str, selection: Selection, by: Sequence[Dimension], totals: Totals
 ) -> Groups:
     """A selection by one or two dimensions."""
-    return _usage_groups(_key(gate), account_id, selection, tuple(by), totals, gate)
+    return _usage_groups(_key(gate, account_id), account_id, selection, tuple(by), totals, gate)
 
 
 def usage_event(gate: Gate, account_id: str, key: EventKey) -> EventDetail | None:
     """One event, or None where the account has no such event."""
-    return _usage_event(_key(gate), account_id, key, gate)
+    return _usage_event(_key(gate, account_id), account_id, key, gate)
 
 
 def usage_pending(gate: Gate, account_id: str, selection: Selection) -> PendingEvents:
     """What of a selection is not settled yet, at most :data:`HEAD_SECONDS` old."""
-    return _usage_pending(_key(gate), account_id, selection, gate)
-
-
-def store(gate: Gate) -> Store:
-    """The operational store that all sessions share; raises MeterhouseError out of reach."""
-    return shared_store(gate.settings)
+    return _usage_pending(_key(gate, account_id), account_id, selection, gate)
 
 
 def position(gate: Gate, account_id: str) -> CreditPosition | None:
     """The credits of this moment, at most :data:`LIVE_SECONDS` old; None if nobody declared it."""
-    return _position(_key(gate), account_id, gate)
+    return _position(_key(gate, account_id), account_id, gate)
 
 
 def forget_position(gate: Gate, account_id: str) -> None:
     """Have :func:`position` look again, because a purchase was just made."""
-    _position.clear(_key(gate), account_id, gate)
+    _position.clear(_key(gate, account_id), account_id, gate)
 
 
 def credit_days(gate: Gate, account_id: str) -> list[BalanceDay]:
     """The account's balance day by day."""
-    return _credit_days(_key(gate), account_id, gate)
+    return _credit_days(_key(gate, account_id), account_id, gate)
 
 
 def credit_ledger(gate: Gate, account_id: str, chosen: LedgerFilter, page: int) -> LedgerPage:
     """A page of the account's ledger."""
-    return _credit_ledger(_key(gate), account_id, chosen, page, gate)
+    return _credit_ledger(_key(gate, account_id), account_id, chosen, page, gate)
 
 
 def outlook(gate: Gate, account_id: str) -> Outlook:
     """What the account's month is heading for, and how past projections fared."""
-    return _outlook(_key(gate), account_id, gate)
+    return _outlook(_key(gate, account_id), account_id, gate)
 
 
 def incidents(gate: Gate, account_id: str, first: date, last: date) -> list[Incident]:
     """The account's incidents with a day in a span, both ends included."""
-    return _incidents(_key(gate), account_id, first, last, gate)
+    return _incidents(_key(gate, account_id), account_id, first, last, gate)
 
 
 def advice(gate: Gate, account_id: str) -> tuple[Advice, ...]:
     """The advice to an account, what saves most first."""
-    return _advice(_key(gate), account_id, gate)
+    return _advice(_key(gate, account_id), account_id, gate)
 
 
 def advice_weeks(gate: Gate, account_id: str) -> Mapping[int, tuple[Week, ...]]:
     """What accepted advice has saved a week, by the decision."""
-    return _advice_weeks(_key(gate), account_id, gate)
+    return _advice_weeks(_key(gate, account_id), account_id, gate)
 
 
 def advice_events(gate: Gate, account_id: str, chosen: Advice, page: int) -> AdviceEvents:
     """A page of the events of an advice."""
-    return _advice_events(_key(gate), account_id, chosen, page, gate)
+    return _advice_events(_key(gate, account_id), account_id, chosen, page, gate)
 
 
 def explained(gate: Gate, account_id: str, number: str, line: int) -> Explained:
     """What a line of one of the account's invoices is made from; raises MeterhouseError."""
-    return _explained(_key(gate), account_id, number, line, gate)
+    return _explained(_key(gate, account_id), account_id, number, line, gate)
 
 
 def closing(gate: Gate, month: date) -> Closing:
     """How the closing of a month stands, at most :data:`HEAD_SECONDS` old; MeterhouseError."""
+    gate.require_staff("closing")
     return _closing(_key(gate), month, gate)
 
 
-def _key(gate: Gate) -> tuple[str, Publication | None]:
-    """What settled figures depend on: which lake, and what is published there."""
+def _key(gate: Gate, account_id: str | None = None) -> tuple[str, Publication | None]:
+    """What settled figures depend on: which lake, and what is published there.
+
+    Raises UnknownAccount unless the user may see the account: what is cached was gathered for
+    somebody, and the gate is not asked again.
+    """
+    if account_id is not None:
+        gate.require(account_id)
     return str(gate.settings.model_dump_json()), gate.publication
 
 
@@ -246,13 +306,17 @@ def _reader(key: str, _settings: Settings) -> LakeReader:
     return LakeReader(_settings)
 
 
-@st.cache_data(max_entries=4, ttl="1h", show_spinner=False)
-def _accounts(key: tuple[str, Publication | None], _gate: Gate) -> list[Account]:
+@st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
+def _accounts(
+    key: tuple[str, Publication | None], seen: frozenset[str] | None, _gate: Gate
+) -> list[Account]:
     return _gate.accounts()
 
 
-@st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
-def _declared_accounts(key: tuple[str, Publication | None], _gate: Gate) -> list[Account]:
+@st.cache_data(max_entries=200, ttl=HEAD_SECONDS, show_spinner=False)
+def _declared_accounts(
+    key: tuple[str, Publication | None], seen: frozenset[str] | None, _gate: Gate
+) -> list[Account]:
     return sorted(_gate.declared_accounts(), key=lambda each: (each.name.lower(), each.account_id))
 
 
@@ -262,7 +326,7 @@ def _position(
 ) -> CreditPosition | None:
     # A gate of now: the page's own may be older than what was published since it was drawn.
     try:
-        return open_gate().enter(account_id).position(datetime.now(UTC))
+        return open_gate(_gate.user).enter(account_id).position(datetime.now(UTC))
     except MeterhouseError:
         return None
 

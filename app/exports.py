@@ -26,7 +26,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.gate import Gate
+from app.context import NotSignedIn, gate_of
+from app.deeds import FETCH_EXPORT, START_EXPORT
+from app.gate import Gate, UnknownAccount
+from app.users import Forbidden
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
@@ -277,7 +280,9 @@ def start_export(
     """
     if gate.publication is None:
         raise MeterhouseError("nothing is published yet")
-    account = gate.enter(account_id).account
+    reader = gate.enter(account_id)
+    reader.allow(START_EXPORT, format=output.value, first=selection.first, until=selection.until)
+    account = reader.account
     return export_desk().start(
         gate.settings,
         gate.publication,
@@ -320,8 +325,18 @@ def fetch(request: Request) -> Response:
     desk = export_desk()
     is_head = request.method == "HEAD"
     try:
-        job = desk.look(*asked) if is_head else desk.claim(*asked)
+        reader = gate_of(request).enter(asked[0])
+        job = desk.look(*asked)
+        if not is_head:
+            reader.allow(FETCH_EXPORT, file=job.file_name)
+            job = desk.claim(*asked)
         content = None if is_head else opened(job)
+    except NotSignedIn:
+        return PlainTextResponse("Sign in first, then follow the link.\n", 401, headers=_ALWAYS)
+    except UnknownAccount:
+        return PlainTextResponse("This link leads to no export.\n", 404, headers=_ALWAYS)
+    except Forbidden as forbidden:
+        return PlainTextResponse(f"{forbidden}\n", 403, headers=_ALWAYS)
     except Refused as refused:
         return PlainTextResponse(f"{refused}\n", refused.status, headers=_ALWAYS)
     headers = {

@@ -4,6 +4,10 @@ A question about an account names a model and the columns of its rows, never an 
 gate adds ``account_id = $account_id`` itself, bound to the account that was entered. So a page
 cannot forget the filter, nor ask past it. Settled figures come from reporting models at the
 published snapshot; what is read at the head says so in its question. Values are always bound.
+
+The gate also knows who asks: only accounts where the user has a role are entered, and what changes
+something or takes a document away is a deed (``app/deeds.py``), refused unless the role is enough
+and logged either way.
 """
 
 import re
@@ -14,6 +18,8 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from app.lake import LakeReader, State
+from app.users import LOCAL, Deed, Forbidden, User
+from billing import audit
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
 from billing.alerts.judging import midnight
@@ -25,7 +31,7 @@ from billing.budgets.stored import list_budgets, smallest_limit
 from billing.invoices.explain import Explained, explain_line
 from billing.invoices.issued import get_issued
 from billing.position import CreditPosition, credit_position
-from billing.store import Store
+from billing.store import ReadOnlyStore, Store, acting_as
 from billing.validation import next_month
 from warehouse.errors import MeterhouseError
 from warehouse.locks import Lake
@@ -109,6 +115,27 @@ class StaffQuestion(Generic[Row]):
         return self.query.replace("{columns}", _columns(self.row, {}))
 
 
+@dataclass(frozen=True)
+class SharedQuestion(Generic[Row]):
+    """What everyone may ask, because no row is of an account: names, how fresh figures are."""
+
+    row: type[Row]
+    model: str
+    order: str = ""
+    state: State = "published"
+
+    def sql(self) -> str:
+        """The query; only models of :data:`SHARED_MODELS` can be read by it."""
+        if self.model not in SHARED_MODELS:
+            raise ValueError(f"{self.model} is not for everyone")
+        text = f"select {_columns(self.row, {})} from marts.main.{self.model}"
+        return f"{text} order by {self.order}" if self.order else text
+
+
+SHARED_MODELS = ("rpt_freshness", "rpt_usage_category", "rpt_usage_model")
+"""Reporting models whose rows are of no account."""
+
+
 _ACCOUNTS = StaffQuestion(
     Account, "select {columns} from marts.main.rpt_account order by lower(name), account_id"
 )
@@ -132,8 +159,27 @@ class AccountReader:
         return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
 
     def ask_store(self, question: Callable[[Store, str], Answer]) -> Answer:
-        """What the operational store answers about this account, whose id ``question`` gets."""
-        return question(self._gate.store(), self.account.account_id)
+        """What the operational store answers about this account, whose id ``question`` gets.
+
+        The store cannot be written by it; :meth:`do` is for that.
+        """
+        return question(ReadOnlyStore(self._gate.store().engine), self.account.account_id)
+
+    def may(self, deed: Deed) -> bool:
+        """Whether the user may do something in this account: what they may not is not offered."""
+        return self._gate.user.may(deed, self.account.account_id)
+
+    def do(self, deed: Deed, act: Callable[[Store, str], Answer], **details: Any) -> Answer:
+        """Do something in this account with the store, in the user's name; ``details`` are logged.
+
+        They must hold no secret. Raises Forbidden where the user's role is not enough.
+        """
+        account_id = self.account.account_id
+        return self._gate.do(deed, account_id, lambda store: act(store, account_id), **details)
+
+    def allow(self, deed: Deed, **details: Any) -> None:
+        """Log that something is taken away that needs no store. Raises Forbidden as :meth:`do`."""
+        self._gate.allow(deed, self.account.account_id, **details)
 
     def position(self, now: datetime) -> CreditPosition:
         """Its credits at ``now``: settled usage at the gate's publication, and what is above it.
@@ -225,11 +271,16 @@ class Gate:
         reader: LakeReader,
         publication: Publication | None,
         store: Callable[[], Store] | None = None,
+        user: User = LOCAL,
     ) -> None:
-        """Without a ``publication`` only the head can be read, without a ``store`` only lakes."""
+        """Without a ``publication`` only the head can be read, without a ``store`` only lakes.
+
+        Deeds are possible with a store only. The app's own gates come from ``app.context``.
+        """
         self._reader = reader
         self.publication = publication
         self._store = store
+        self.user = user
 
     def lake(self) -> "LakeAt":
         """The lakes at this publication, for figures that ``billing`` works out of an account."""
@@ -251,15 +302,23 @@ class Gate:
         return self._reader.settings
 
     def accounts(self) -> list[Account]:
-        """The accounts that the present user may see: all of them for the one local user."""
-        return self.ask_staff(_ACCOUNTS)
+        """The published accounts that the user may see."""
+        return [each for each in self.rows(_ACCOUNTS, {}) if self.user.sees(each.account_id)]
+
+    def require(self, account_id: str) -> None:
+        """Raises UnknownAccount unless the user may see the account, whether or not it exists."""
+        if self.user.sees(account_id):
+            return
+        self.log("account.enter", "refused", account_id)
+        raise UnknownAccount(account_id)
 
     def enter(self, account_id: str) -> AccountReader:
         """The reader of one account. Raises UnknownAccount unless the user may see it."""
+        self.require(account_id)
         if not (account_id.isascii() and account_id.isprintable()):
             raise UnknownAccount(account_id)  # no id has such letters, and NUL ends a query
         if self.publication is not None:
-            for account in self.ask_staff(_ACCOUNT, account_id=account_id):
+            for account in self.rows(_ACCOUNT, {"account_id": account_id}):
                 return AccountReader(self, account)
         if self._store is not None:
             try:
@@ -269,10 +328,90 @@ class Gate:
         raise UnknownAccount(account_id)
 
     def declared_accounts(self) -> list[Account]:
-        """Every account of the operational store; those that are not published yet as well."""
-        return (
-            [_declared(account) for account in list_accounts(self._store())] if self._store else []
+        """The accounts of the operational store that the user may see, unpublished ones as well."""
+        if self._store is None:
+            return []
+        return [
+            _declared(account)
+            for account in list_accounts(self._store())
+            if self.user.sees(account.account_id)
+        ]
+
+    def do(
+        self, deed: Deed, account_id: str, act: Callable[[Store], Answer], **details: Any
+    ) -> Answer:
+        """Do something in an account; :meth:`AccountReader.do` is the way here.
+
+        The log gets its row before anything is done, so nothing is done without one, and a second
+        one when it then fails. Raises Forbidden where the user's role is not enough.
+        """
+        store = self.store()
+        self.allow(deed, account_id, **details)
+        try:
+            with acting_as(self.user.name):
+                return act(store)
+        except MeterhouseError as error:
+            self.log(deed.action, "failed", account_id, {**details, "error": error})
+            raise
+
+    def audit_events(
+        self, wanted: audit.AuditFilter, limit: int, offset: int = 0
+    ) -> list[audit.AuditEvent]:
+        """Rows of the audit log, the newest first. For the staff."""
+        self.require_staff("audit log")
+        return audit.list_events(self.store(), wanted, limit=limit, offset=offset)
+
+    def audit_count(self, wanted: audit.AuditFilter) -> int:
+        """How many rows of the audit log are as filtered. For the staff."""
+        self.require_staff("audit log")
+        return audit.count_events(self.store(), wanted)
+
+    def audit_actions(self) -> list[str]:
+        """Every action in the audit log. For the staff."""
+        self.require_staff("audit log")
+        return audit.list_actions(self.store())
+
+    def export_audit(self, wanted: audit.AuditFilter, limit: int) -> list[audit.AuditEvent]:
+        """Rows of the audit log to take away, which is logged. For the staff."""
+        found = self.audit_events(wanted, limit)
+        self.log("audit.export", "allowed", details={"rows": len(found)})
+        return found
+
+    def allow(self, deed: Deed, account_id: str, **details: Any) -> None:
+        """Log a deed that needs no store; :meth:`AccountReader.allow` is the way here.
+
+        Raises Forbidden where the user's role is not enough.
+        """
+        self.require(account_id)
+        if self.user.may(deed, account_id):
+            self.log(deed.action, "allowed", account_id, details)
+            return
+        self.log(deed.action, "refused", account_id, details)
+        raise Forbidden(
+            f"this needs the role {deed.role}, and you are {self.user.role_in(account_id)} of the "
+            "account; one of its admins can change that"
         )
+
+    def log(
+        self,
+        action: str,
+        outcome: str,
+        account_id: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        reference: str | None = None,
+    ) -> None:
+        """Write a row of the audit log about the user, where there is a store."""
+        if self._store is not None:
+            audit.record(
+                self._store(),
+                self.user.name,
+                action,
+                outcome=outcome,
+                account_id=account_id,
+                details=details,
+                origin=self.user.origin,
+                reference=reference,
+            )
 
     def has_raw(self) -> bool:
         """Whether anything was ever loaded."""
@@ -283,12 +422,23 @@ class Gate:
         return self._reader.has_table("marts.meta.check_result")
 
     def ask_staff(self, question: StaffQuestion[Row], **parameters: Any) -> list[Row]:
-        """The rows that answer a question of the staff."""
+        """The rows that answer a question of the staff. Raises Forbidden for everyone else."""
+        self.require_staff(question.row.__name__)
         return self.rows(question, parameters)
+
+    def ask_shared(self, question: SharedQuestion[Row]) -> list[Row]:
+        """The rows that answer a question that everyone may ask."""
+        return self.rows(question, {})
+
+    def require_staff(self, what: str) -> None:
+        """Raises Forbidden unless the user is an admin of the platform."""
+        if not self.user.is_staff:
+            self.log("staff.read", "refused", details={"what": what})
+            raise Forbidden("this is for admins of the platform")
 
     def rows(
         self,
-        question: AccountQuestion[Row] | StaffQuestion[Row],
+        question: AccountQuestion[Row] | StaffQuestion[Row] | SharedQuestion[Row],
         parameters: Mapping[str, Any],
     ) -> list[Row]:
         """Run a question where it belongs; the readers above are the way here."""

@@ -1,7 +1,7 @@
 """HTTP routes of payment: webhooks of the gateways, the way back from a checkout, the demo's page.
 
-They are thin: what happens is decided in ``billing``. None needs a login: a webhook is known by its
-signature, a purchase and a demo checkout by an id that nobody can guess.
+They are thin: what happens is decided in ``billing``. A webhook is known by its signature; the way
+back and the demo's page are for who may buy for the purchase's account.
 """
 
 import logging
@@ -17,11 +17,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app.context import NotSignedIn, gate_of
+from app.deeds import FINISH_PURCHASE, PAY_AT_DEMO
+from app.gate import UnknownAccount
+from app.users import Deed, Forbidden
 from billing.gateways import gateway_for
 from billing.gateways.demo import CHECKOUT_PATH, DemoGateway
 from billing.gateways.protocol import Gateway, GatewayError, UnknownSession
 from billing.money import shown
-from billing.purchases import fulfil, get_purchase
+from billing.purchases import Purchase, fulfil, get_purchase
 from billing.store import Store, open_store
 from billing.usage_sums import LakeUsage
 from billing.webhooks import LARGEST_BODY, receive_webhook
@@ -86,10 +90,9 @@ async def checkout_return(request: Request) -> Response:
     def come_back() -> Response:
         store = shared_store(settings)
         bought = get_purchase(store, purchase_id)
-        if bought is None:
-            return _page(
-                "Unknown purchase", "<p>There is no such purchase.</p>", 404, is_demo=False
-            )
+        if refused := _refusal(request, bought, FINISH_PURCHASE):
+            return refused
+        assert bought is not None
         gateway = _gateway(settings, bought.gateway)
         if gateway and bought.session_id and bought.state in ("open", "expired"):
             try:
@@ -152,12 +155,36 @@ def _gateway(settings: Settings, name: str) -> Gateway | None:
     return gateway if gateway.name == name else None
 
 
+def _refusal(request: Request, bought: Purchase | None, deed: Deed) -> Response | None:
+    """Why who sent the request may not do this with a purchase; None if they may."""
+    unknown = "<p>There is no such purchase.</p>"
+    try:
+        gate = gate_of(request)
+        if bought is None:
+            return _page("Unknown purchase", unknown, 404, is_demo=False)
+        gate.enter(bought.account_id).allow(deed, purchase=bought.purchase_id)
+    except NotSignedIn:
+        here = '<p><a href="/">Sign in</a> first. A payment that was made is not lost.</p>'
+        return _page("Sign in", here, 401, is_demo=False)
+    except UnknownAccount:
+        return _page("Unknown purchase", unknown, 404, is_demo=False)
+    except Forbidden as error:
+        return _page("Not for this role", f"<p>{escape(str(error))}</p>", 403, is_demo=False)
+    return None
+
+
 async def _at_demo(request: Request, answer: Callable[[DemoGateway, str], Response]) -> Response:
-    demo = _gateway(load_settings(), "demo")
+    settings, session_id = load_settings(), request.path_params["session"]
+    demo = _gateway(settings, "demo")
     if not isinstance(demo, DemoGateway):
         return _page("Not here", "<p>The demo gateway is not in use.</p>", 404)
+
+    def checked() -> Response:
+        bought = get_purchase(shared_store(settings), demo.order(session_id).purchase_id)
+        return _refusal(request, bought, PAY_AT_DEMO) or answer(demo, session_id)
+
     try:
-        return await run_in_threadpool(answer, demo, request.path_params["session"])
+        return await run_in_threadpool(checked)
     except UnknownSession:
         return _page("Unknown checkout", "<p>There is no such checkout.</p>", 404)
 

@@ -1,4 +1,4 @@
-"""Receipts of purchases: a plain page to print or to keep, known by an id that nobody can guess."""
+"""Receipts of purchases: a plain page to print or to keep, for who may see documents."""
 
 from html import escape
 
@@ -8,10 +8,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app import formats
-from app.context import shared_store
+from app.context import NotSignedIn, gate_of
+from app.deeds import READ_RECEIPT
+from app.gate import UnknownAccount
+from app.users import Forbidden
 from billing.accounts import get_account
 from billing.purchases import Purchase, get_purchase
-from billing.store import store_exists
 from billing.terms import Term
 from warehouse.settings import Settings, load_settings
 
@@ -49,22 +51,31 @@ async def receipt(request: Request) -> Response:
     settings = load_settings()
 
     def answer() -> Response:
-        purchase_id = request.path_params["purchase"]
-        if not store_exists(settings):
-            return PlainTextResponse("There is no such receipt.\n", 404, headers=HEADERS)
-        store = shared_store(settings)
-        bought = get_purchase(store, purchase_id)
-        if bought is None or bought.paid_at is None:
+        gate = gate_of(request)
+        store = gate.store() if gate.has_store() else None
+        bought = get_purchase(store, request.path_params["purchase"]) if store else None
+        if store is None or bought is None:
+            raise UnknownAccount
+        reader = gate.enter(bought.account_id)
+        if bought.paid_at is None:
             return PlainTextResponse(
                 "There is no such receipt: only what was paid has one.\n", 404, headers=HEADERS
             )
+        reader.allow(READ_RECEIPT, purchase=bought.purchase_id)
         terms = get_account(store, bought.account_id, now=bought.paid_at).current
         headers = dict(HEADERS)
         if request.query_params.get("download"):
             headers["Content-Disposition"] = f'attachment; filename="receipt-{bought.number}.html"'
         return HTMLResponse(receipt_page(bought, terms, settings), headers=headers)
 
-    return await run_in_threadpool(answer)
+    try:
+        return await run_in_threadpool(answer)
+    except NotSignedIn:
+        return PlainTextResponse("Sign in to see this receipt.\n", 401, headers=HEADERS)
+    except UnknownAccount:
+        return PlainTextResponse("There is no such receipt.\n", 404, headers=HEADERS)
+    except Forbidden as forbidden:
+        return PlainTextResponse(f"{forbidden}\n", 403, headers=HEADERS)
 
 
 def receipt_page(bought: Purchase, terms: Term, settings: Settings) -> str:

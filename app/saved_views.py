@@ -4,32 +4,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qs
 
+from app.deeds import DELETE_VIEW, RENAME_VIEW, SAVE_VIEW
 from app.gate import AccountReader
 from app.usage_address import UsageView, query, render
 from billing.saved_views import SavedView, delete_view, list_views, rename_view, save_view
-from billing.store import Store
 
 PAGE = "usage"
 
 
-def views_of(store: Store, reader: AccountReader) -> list[SavedView]:
+def views_of(reader: AccountReader) -> list[SavedView]:
     """The account's views of the Usage page, by name."""
-    return list_views(store, reader.account.account_id, PAGE)
+    return reader.ask_store(lambda store, account_id: list_views(store, account_id, PAGE))
 
 
-def save(store: Store, reader: AccountReader, name: str, view: UsageView) -> SavedView:
+def save(reader: AccountReader, name: str, view: UsageView) -> SavedView:
     """Save a view under a new name. Raises MeterhouseError as ``billing.saved_views`` does."""
-    return save_view(store, reader.account.account_id, PAGE, name, parameters_of(view))
+    parameters = parameters_of(view)
+    return reader.do(
+        SAVE_VIEW,
+        lambda store, account_id: save_view(store, account_id, PAGE, name, parameters),
+        name=name,
+    )
 
 
-def rename(store: Store, reader: AccountReader, view_id: int, name: str) -> SavedView:
+def rename(reader: AccountReader, view_id: int, name: str) -> SavedView:
     """Rename one of the account's views."""
-    return rename_view(store, reader.account.account_id, view_id, name)
+    return reader.do(
+        RENAME_VIEW,
+        lambda store, account_id: rename_view(store, account_id, view_id, name),
+        view=view_id,
+        name=name,
+    )
 
 
-def delete(store: Store, reader: AccountReader, view_id: int) -> bool:
+def delete(reader: AccountReader, view_id: int) -> bool:
     """Delete one of the account's views; False when it was gone already."""
-    return delete_view(store, reader.account.account_id, view_id)
+    return reader.do(
+        DELETE_VIEW,
+        lambda store, account_id: delete_view(store, account_id, view_id),
+        view=view_id,
+    )
 
 
 def parameters_of(view: UsageView) -> str:

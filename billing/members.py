@@ -45,13 +45,13 @@ def set_member(
     Raises MeterhouseError for an unknown account, a role that is none of ROLES, and an address
     that cannot be one.
     """
-    address, wanted = _address(email), _role(role)
+    address, wanted = address_of(email), role_of(role)
     with store.writing() as connection:
         _require_account(connection, account_id)
-        current = _current(connection, account_id).get(address)
+        current = current_members(connection, account_id).get(address)
         if current and current.role == wanted:
             return current
-        row = _record(connection, account_id, address, wanted, actor, now)
+        row = record_role(connection, account_id, address, wanted, actor, now)
         return Member(account_id, address, wanted, row.recorded_at, row.recorded_by)
 
 
@@ -64,39 +64,41 @@ def remove_member(
     now: datetime | None = None,
 ) -> None:
     """Remove a person from an account. Raises MeterhouseError when they are no member of it."""
-    address = _address(email)
+    address = address_of(email)
     with store.writing() as connection:
         _require_account(connection, account_id)
-        if address not in _current(connection, account_id):
+        if address not in current_members(connection, account_id):
             raise MeterhouseError(f"{address} is no member of {account_id}")
-        _record(connection, account_id, address, None, actor, now)
+        record_role(connection, account_id, address, None, actor, now)
 
 
 def list_members(store: Store, account_id: str) -> list[Member]:
     """The members of an account as of now, by address. Raises MeterhouseError for no account."""
     with store.reading() as connection:
         _require_account(connection, account_id)
-        found = _current(connection, account_id)
+        found = current_members(connection, account_id)
     return [found[address] for address in sorted(found)]
 
 
 def memberships(store: Store, email: str) -> dict[str, str]:
     """The role of a person in each account that they are a member of."""
-    address = _address(email)
+    address = address_of(email)
     query = sa.select(member).where(member.c.email == address).order_by(member.c.member_id)
     with store.reading() as connection:
         latest = {row.account_id: row.role for row in connection.execute(query)}
     return {account_id: role for account_id, role in sorted(latest.items()) if role}
 
 
-def _address(email: str) -> str:
+def address_of(email: str) -> str:
+    """An address as members are known by it. Raises MeterhouseError for what is none."""
     address = validation.email(email)
     if address is None:
         raise MeterhouseError("a member needs an e-mail address")
     return address.lower()
 
 
-def _role(text: str) -> str:
+def role_of(text: str) -> str:
+    """A role by its name. Raises MeterhouseError for what is none."""
     role = text.strip().lower()
     if role not in ROLES:
         similar = get_close_matches(role, ROLES, n=1)
@@ -112,7 +114,8 @@ def _require_account(connection: sa.Connection, account_id: str) -> None:
         )
 
 
-def _current(connection: sa.Connection, account_id: str) -> dict[str, Member]:
+def current_members(connection: sa.Connection, account_id: str) -> dict[str, Member]:
+    """The members of an account by address, in a transaction that is open."""
     query = sa.select(member).where(member.c.account_id == account_id).order_by(member.c.member_id)
     return _latest(connection.execute(query))
 
@@ -128,7 +131,7 @@ def _latest(rows: Iterable[sa.Row[tuple[object, ...]]]) -> dict[str, Member]:
     return found
 
 
-def _record(
+def record_role(
     connection: sa.Connection,
     account_id: str,
     email: str,
@@ -136,6 +139,7 @@ def _record(
     actor: str | None,
     now: datetime | None,
 ) -> sa.Row[tuple[object, ...]]:
+    """Record a role, or its end, in a transaction that is open."""
     return connection.execute(
         sa.insert(member).returning(member),
         {

@@ -9,6 +9,7 @@ import getpass
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,12 +21,13 @@ from sqlalchemy.pool import NullPool
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
-HEAD_REVISION = "0008"
+HEAD_REVISION = "0011"
 """The newest migration; a test holds it to billing/migrations."""
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 _WAIT_SECONDS = 30
 _ADVISORY_KEY = 0x4D48_0003
+_ACTING: ContextVar[str | None] = ContextVar("meterhouse_acting", default=None)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class ReadOnlyStore(Store):
+    """A store for questions: an attempt to write is a mistake in our own code."""
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Raises RuntimeError."""
+        raise RuntimeError("a question may not write: what writes passes the gate as a deed")
+        yield  # a generator, as the method that it replaces
 
 
 def store_exists(settings: Settings) -> bool:
@@ -133,8 +145,23 @@ def current_revision(store: Store) -> str | None:
         return _revision(connection)
 
 
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Have everything that the block records be recorded by ``name`` (200 characters of it)."""
+    token = _ACTING.set(name[:200])
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
+
+
 def current_user() -> str:
-    """Who records something: the login name, or ``unknown`` where there is none."""
+    """Who records something: whom :func:`acting_as` names, else the login name.
+
+    ``unknown`` where there is neither.
+    """
+    if name := _ACTING.get():
+        return name
     try:
         return getpass.getuser()
     except (KeyError, OSError):

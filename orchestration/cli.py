@@ -17,6 +17,7 @@ from orchestration.commands.export import export
 from orchestration.commands.incidents import incidents
 from orchestration.commands.invoices import invoices
 from orchestration.commands.load import load, replay
+from orchestration.commands.members import members
 from orchestration.commands.quarantine import quarantine
 from orchestration.commands.query import sql
 from orchestration.commands.rates import rates
@@ -53,6 +54,7 @@ for command in (
     incidents,
     invoices,
     load,
+    members,
     quarantine,
     rates,
     refresh,

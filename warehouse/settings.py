@@ -4,15 +4,18 @@ import os
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from warehouse.errors import MeterhouseError
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: where ``dbt_project.yml`` lies."""
+
+SHORTEST_SECRET = 32
+"""Characters that a secret which signs cookies has at least."""
 
 
 def _absolute(path: Path) -> Path:
@@ -76,11 +79,46 @@ class Settings(BaseSettings):
     support_email: str = Field(
         default="support@craveva.example", description="Where the platform's users find help."
     )
+    app_address: str = Field(
+        default="127.0.0.1",
+        description="Address that the app listens on; beyond loopback it needs sign-in.",
+    )
     app_port: int = Field(default=8501, ge=1, le=65535, description="Port of the app.")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster.")
     app_url: str = Field(
         default="",
         description="Public address of the app; empty means http://127.0.0.1:<app port>.",
+    )
+    oidc_metadata_url: str = Field(
+        default="",
+        description="Address of the OIDC provider's metadata (…/.well-known/openid-configuration).",
+    )
+    oidc_client_id: str = Field(
+        default="", description="Client id of this app at the OIDC provider."
+    )
+    oidc_client_secret: str = Field(
+        default="", repr=False, description="Client secret of this app at the OIDC provider."
+    )
+    oidc_cookie_secret: str = Field(
+        default="",
+        repr=False,
+        description="Secret that signs the cookie of who signed in: 32 random characters or more.",
+    )
+    oidc_redirect_url: str = Field(
+        default="",
+        description="Where the OIDC provider leads back; empty means <app url>/oauth2callback.",
+    )
+    platform_admins: str = Field(
+        default="",
+        description="Addresses of the platform's admins, apart by commas.",
+    )
+    admin_claim: str = Field(
+        default="",
+        description="Claim that makes a platform admin, such as groups=billing-admins.",
+    )
+    allow_remote_without_sign_in: bool = Field(
+        default=False,
+        description="Let the app be reached from elsewhere without sign-in: all can do everything.",
     )
     payments: Literal["auto", "stripe", "demo", "off"] = Field(
         default="auto",
@@ -149,6 +187,39 @@ class Settings(BaseSettings):
         description="Folder of further fonts (TTF, OTF) for invoices, such as for Chinese names.",
     )
 
+    @model_validator(mode="after")
+    def _sign_in_is_whole(self) -> Self:
+        given = {
+            f"METERHOUSE_OIDC_{name.upper()}": getattr(self, f"oidc_{name}")
+            for name in ("metadata_url", "client_id", "client_secret", "cookie_secret")
+        }
+        missing = [name for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"sign-in by OIDC also needs {', '.join(missing)}")
+        if self.oidc_cookie_secret and len(self.oidc_cookie_secret) < SHORTEST_SECRET:
+            raise ValueError(
+                f"METERHOUSE_OIDC_COOKIE_SECRET needs {SHORTEST_SECRET} characters or more; make "
+                "one with `openssl rand -hex 32`"
+            )
+        if not self.sign_in_url.endswith("/oauth2callback"):
+            raise ValueError("METERHOUSE_OIDC_REDIRECT_URL has to end with /oauth2callback")
+        name, equals, value = self.admin_claim.partition("=")
+        if self.admin_claim and not (name.strip() and equals and value.strip()):
+            raise ValueError(
+                "METERHOUSE_ADMIN_CLAIM is written as name=value, such as groups=billing-admins"
+            )
+        return self
+
+    @property
+    def has_sign_in(self) -> bool:
+        """Whether people sign in; without, there is one local user."""
+        return bool(self.oidc_metadata_url)
+
+    @property
+    def sign_in_url(self) -> str:
+        """Where the OIDC provider leads back to."""
+        return self.oidc_redirect_url or f"{self.public_url}/oauth2callback"
+
     @property
     def mail_folder(self) -> Path:
         """Where mails are written as files while there is no mail server."""
@@ -207,6 +278,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = [
             f"  METERHOUSE_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            if problem["loc"]
+            else f"  {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         ]
         raise MeterhouseError("these settings cannot be used:\n" + "\n".join(lines)) from error

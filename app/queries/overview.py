@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from app.gate import Account, AccountQuestion, AccountReader, Gate, StaffQuestion
+from app.gate import Account, AccountQuestion, AccountReader, Gate, SharedQuestion
 from app.queries.insights_projection import REPLAYS, TrackRecord, nearest_replay, track_record
 
 TOP_AGENTS = 8
@@ -199,7 +199,7 @@ PENDING = AccountQuestion(
         "unlogged_events": "count(*) filter (where credits is null and status = 'ok')",
     },
 )
-FRESHNESS = StaffQuestion(Freshness, "select {columns} from marts.main.rpt_freshness")
+FRESHNESS = SharedQuestion(Freshness, "rpt_freshness")
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
 
 def gather_freshness(gate: Gate) -> Freshness:
     """Up to when the published figures reach."""
-    found = gate.ask_staff(FRESHNESS)
+    found = gate.ask_shared(FRESHNESS)
     return found[0] if found else Freshness(None, None, None)
 
 

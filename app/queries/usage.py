@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.gate import AccountQuestion, AccountReader, Gate, StaffQuestion
+from app.gate import AccountQuestion, AccountReader, Gate, SharedQuestion
 from warehouse.usage.selection import (
     Condition,
     Dimension,
@@ -386,12 +386,8 @@ PENDING_TOTALS = AccountQuestion(
     state="head",
     columns={"events": "count(*)", "logged_credits": "sum(credits)"},
 )
-CATEGORY_NAMES = StaffQuestion(
-    CategoryName, "select {columns} from marts.main.rpt_usage_category order by sort_order"
-)
-MODEL_NAMES = StaffQuestion(
-    ModelName, "select {columns} from marts.main.rpt_usage_model order by model"
-)
+CATEGORY_NAMES = SharedQuestion(CategoryName, "rpt_usage_category", order="sort_order")
+MODEL_NAMES = SharedQuestion(ModelName, "rpt_usage_model", order="model")
 
 
 def gather_summary(
@@ -565,8 +561,8 @@ def gather_pending_events(
 def gather_names(gate: Gate) -> Names:
     """What categories and models are called."""
     return Names(
-        categories={row.category: row for row in gate.ask_staff(CATEGORY_NAMES)},
-        models={row.model: row for row in gate.ask_staff(MODEL_NAMES)},
+        categories={row.category: row for row in gate.ask_shared(CATEGORY_NAMES)},
+        models={row.model: row for row in gate.ask_shared(MODEL_NAMES)},
     )
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from app import address, context, formats
+from app.deeds import CHANGE_ALERTS, REMOVE_BUDGET, SAVE_BUDGET, SEND_TEST
 from app.gate import Account, AccountReader
 from app.markup import Child, Column, badge, empty, figure, heading, join, meter, named, notice, tag
 from app.markup import table as draw_table
@@ -74,8 +75,10 @@ def draw() -> None:
         watch(gate.publication)
         return
     _list(found)
-    _editor(reader, found)
-    _rules(reader)
+    if reader.may(SAVE_BUDGET):
+        _editor(reader, found)
+    if reader.may(CHANGE_ALERTS):
+        _rules(reader)
     _history(reader, account)
     watch(gate.publication)
 
@@ -148,14 +151,20 @@ def _editor(reader: AccountReader, found: list[Measure]) -> None:
                 saved = st.form_submit_button("Save", type="primary")
                 removed = bool(chosen) and st.form_submit_button("Remove")
         if removed:
-            reader.ask_store(lambda store, _: remove_budget(store, chosen))
+            reader.do(REMOVE_BUDGET, lambda store, _: remove_budget(store, chosen), budget=chosen)
             _start_over()
         if tried or saved:
             try:
                 made = make_budget(reader.account.account_id, **given())
                 refuse_unsigned(context.open_gate().settings, made.webhook_url)
                 if saved:
-                    reader.ask_store(lambda store, _: _save(store, made, chosen))
+                    reader.do(
+                        SAVE_BUDGET,
+                        lambda store, _: _save(store, made, chosen),
+                        budget=chosen or "new",
+                        name=made.name,
+                        limit=f"{made.limit_amount.normalize():f} {made.unit}",
+                    )
                     _start_over()
                 _simulation(reader, made)
             except MeterhouseError as error:
@@ -333,7 +342,8 @@ def _rules(reader: AccountReader) -> None:
         if saved:
             try:
                 for kind, (is_on, threshold, to) in given.items():
-                    reader.ask_store(
+                    reader.do(
+                        CHANGE_ALERTS,
                         partial(
                             change_rule,
                             kind=kind,
@@ -342,7 +352,10 @@ def _rules(reader: AccountReader) -> None:
                                 "threshold": threshold,
                                 "recipients": addresses_in(to),
                             },
-                        )
+                        ),
+                        kind=kind,
+                        is_on=is_on,
+                        threshold=threshold,
                     )
                 st.rerun()
             except MeterhouseError as error:
@@ -368,10 +381,11 @@ def _rule(kind: str, rule: AlertRule) -> tuple[bool, str | None, str]:
 
 
 def _history(reader: AccountReader, account: Account) -> None:
-    settings = context.open_gate().settings
+    gate = context.open_gate()
+    settings = gate.settings
     with card("alert-history"):
         write(heading("Messages", "the newest first"))
-        if not settings.smtp_host:
+        if not settings.smtp_host and gate.user.is_staff:
             write(
                 notice(
                     "quiet",
@@ -396,6 +410,8 @@ def _history(reader: AccountReader, account: Account) -> None:
             write(draw_table([Column("When"), Column("Message"), Column("State")], rows))
         else:
             write(tag("p", "No message was sent yet.", class_="mh-soft"))
+        if not reader.may(SEND_TEST):
+            return
         with st.container(horizontal=True, vertical_alignment="bottom"):
             to = st.text_input("Address", key="budget-test-to", width=280)
             if st.button("Send a test message", key="budget-test"):
@@ -411,8 +427,12 @@ def _test(reader: AccountReader, to: str) -> None:
         if not recipient:
             raise MeterhouseError("write the address that the message goes to")
         domain = domain_of([settings.mail_from])
-        reader.ask_store(lambda store, name: put_test(store, name, recipient, domain))
-        reader.ask_store(lambda store, _: send_due(settings, store))
+
+        def put_and_send(store: Store, name: str) -> None:
+            put_test(store, name, recipient, domain)
+            send_due(settings, store)
+
+        reader.do(SEND_TEST, put_and_send, recipient=recipient)
         st.rerun()
     except MeterhouseError as error:
         write(notice("warn", "No message was sent", str(error)))

@@ -11,6 +11,7 @@ import streamlit as st
 from app import address, buying, charts_credits, context, formats, theme
 from app.balance import SOON_DAYS
 from app.credits_address import HISTORY, CreditsView, filtered, link, parse, render
+from app.deeds import EXPORT_LEDGER
 from app.gate import Account, AccountReader, Gate
 from app.markup import (
     Child,
@@ -293,7 +294,7 @@ def _ledger(
         )
         st.download_button(
             "Export as CSV",
-            data=lambda: ledger_csv(reader, chosen),
+            data=lambda: _ledger_file(reader, chosen),
             file_name=f"ledger-{account.account_id}.csv".replace("/", "-"),
             mime="text/csv",
             on_click="ignore",
@@ -301,6 +302,11 @@ def _ledger(
             key="credits-csv",
         )
     return view
+
+
+def _ledger_file(reader: AccountReader, chosen: LedgerFilter) -> str:
+    reader.allow(EXPORT_LEDGER, first=chosen.first, last=chosen.last)
+    return ledger_csv(reader, chosen)
 
 
 def _choose(lots: Mapping[int, Lot]) -> LedgerFilter:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import buying, formats
 from app.credits_address import CreditsView
+from app.deeds import READ_RECEIPT, START_PURCHASE
 from app.gate import AccountReader, Gate
 from app.markup import Child, Column, Html, badge, heading, notice, table, tag
 from app.views.parts import card, write
@@ -70,6 +71,8 @@ def draw_packages(gate: Gate, reader: AccountReader) -> None:
 
 def _package(gate: Gate, reader: AccountReader, offer: Offer) -> None:
     write(package_card(offer))
+    if not reader.may(START_PURCHASE):
+        return
     key = f"credits-buy-{reader.account.account_id}-{offer.offer_id}"
     wish = st.session_state.setdefault(f"{key}-wish", buying.new_key())
     if st.button("Buy", key=f"buy-{offer.offer_id}", type="primary", width="stretch", help=None):
@@ -154,17 +157,22 @@ def draw_message(reader: AccountReader, view: CreditsView) -> None:
         now = find() or bought
         if is_open and now.state not in ("started", "open"):
             st.rerun()
-        write(message(now))
+        write(message(now, has_receipt=reader.may(READ_RECEIPT)))
 
     tell()
 
 
-def message(bought: Purchase) -> Html:
+def message(bought: Purchase, *, has_receipt: bool = True) -> Html:
     """What became of a purchase, in a sentence."""
     what = f"{bought.name}, {formats.money(bought.price_minor, bought.currency)}"
     if bought.state == "paid":
         given = f"{formats.exact(bought.credits + bought.bonus_credits)} credits were added."
-        return notice("good", "Thank you, it is paid.", f"{what}: {given}", _receipt(bought))
+        return notice(
+            "good",
+            "Thank you, it is paid.",
+            f"{what}: {given}",
+            _receipt(bought) if has_receipt else None,
+        )
     if bought.state in ("started", "open"):
         return notice(
             "quiet",
@@ -197,12 +205,12 @@ def draw_purchases(reader: AccountReader) -> None:
                     Column("State"),
                     Column("Receipt", is_wide_only=False),
                 ],
-                [_purchase_row(bought, zone) for bought in found],
+                [_purchase_row(reader, bought, zone) for bought in found],
             ),
         )
 
 
-def _purchase_row(bought: Purchase, zone: str) -> list[Child]:
+def _purchase_row(reader: AccountReader, bought: Purchase, zone: str) -> list[Child]:
     text, kind = STATES[bought.state]
     bonus = f" + {formats.exact(bought.bonus_credits)} bonus" if bought.bonus_credits else ""
     return [
@@ -216,7 +224,7 @@ def _purchase_row(bought: Purchase, zone: str) -> list[Child]:
         ),
         formats.money(bought.price_minor, bought.currency),
         badge(text, kind),
-        _receipt(bought) if bought.paid_at else formats.DASH,
+        _receipt(bought) if bought.paid_at and reader.may(READ_RECEIPT) else formats.DASH,
     ]
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 import streamlit as st
 
 from app import advising, context, formats
+from app.deeds import ACCEPT_ADVICE, WITHDRAW_ADVICE
 from app.gate import Account, AccountReader, Gate
 from app.insights_address import InsightsView
 from app.insights_address import link as insights_link
@@ -169,7 +170,7 @@ def _advice(
                     class_="mh-choices",
                 )
             )
-            if can_accept:
+            if can_accept and reader.may(ACCEPT_ADVICE):
                 with st.popover("Accept", key=f"advice-ask-{advice.advice_id}"):
                     write(
                         tag(
@@ -329,6 +330,8 @@ def _accepted(
                 ],
             ),
         )
+        if not reader.may(WITHDRAW_ADVICE):
+            return
         with st.popover("Withdraw", key="advice-withdraw"):
             titles = {each.advised.advice_id: title_of(each.advised, names) for each in accepted}
             chosen = st.selectbox(

@@ -6,6 +6,7 @@ from datetime import timedelta
 import streamlit as st
 
 from app import context, formats, theme
+from app.deeds import MARK_INCIDENT
 from app.gate import Account, Gate
 from app.insights_address import InsightsView
 from app.insights_address import link as insights_link
@@ -216,6 +217,8 @@ def _marking(gate: Gate, account: Account, shown: ShownIncident) -> None:
                 "Charts and ranges follow at the next refresh." if shown.is_waiting else None,
             )
         )
+    if not gate.enter(account.account_id).may(MARK_INCIDENT):
+        return
     ask = "Take the mark back" if shown.is_expected else "Mark as expected"
     key = f"{account.account_id}-{incident.first_date}-{shown.is_expected}"
     with st.popover(ask, key=f"incident-mark-{key}"):
@@ -237,7 +240,8 @@ def _marking(gate: Gate, account: Account, shown: ShownIncident) -> None:
 def _mark(gate: Gate, account: Account, shown: ShownIncident, reason: str) -> None:
     incident = shown.incident
     try:
-        gate.enter(account.account_id).ask_store(
+        gate.enter(account.account_id).do(
+            MARK_INCIDENT,
             lambda store, account_id: mark_days(
                 store,
                 account_id,
@@ -245,7 +249,11 @@ def _mark(gate: Gate, account: Account, shown: ShownIncident, reason: str) -> No
                 incident.last_date,
                 is_expected=not shown.is_expected,
                 reason=reason,
-            )
+            ),
+            first=incident.first_date,
+            last=incident.last_date,
+            expected=not shown.is_expected,
+            reason=reason,
         )
     except MeterhouseError as error:
         write(notice("warn", formats.clip(str(error), 300)))

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from app import address, context, formats
+from app.deeds import READ_INVOICE, SEND_INVOICE
 from app.gate import Account, AccountReader, Gate
 from app.invoices_address import (
     InvoicesView,
@@ -62,6 +64,7 @@ from billing.invoices.issued import Issued, document_of, file_name
 from billing.invoices.mailing import MailState, resend
 from billing.invoices.presentation import due_date, is_payable
 from billing.invoices.texts import WORDS
+from billing.store import Store
 from warehouse.errors import MeterhouseError
 
 STATUSES = {
@@ -437,6 +440,8 @@ def _document(
 
 
 def _download(reader: AccountReader, document: Issued) -> None:
+    if not reader.may(READ_INVOICE):
+        return
     try:
         pdf = reader.ask_store(lambda store, _: document_of(store, document.number))
     except MeterhouseError:
@@ -453,7 +458,7 @@ def _download(reader: AccountReader, document: Issued) -> None:
         data=pdf,
         file_name=file_name(document.number),
         mime="application/pdf",
-        on_click="ignore",
+        on_click=partial(reader.allow, READ_INVOICE, number=document.number),
         icon=":material/download:",
         key="invoice-pdf",
         type="primary",
@@ -475,19 +480,19 @@ def _mail(gate: Gate, reader: AccountReader, document: Issued, mail: MailState |
                     heading("Mail", badge(MAILS[mail.state], kind)),
                     tag("p", about, class_="mh-soft mh-small"),
                 )
-            again = st.button(
+            again = reader.may(SEND_INVOICE) and st.button(
                 "Send again" if mail else "Send by mail",
                 key=f"invoice-resend-{document.number}",
                 icon=":material/forward_to_inbox:",
             )
         if again:
+
+            def send(store: Store, account: str) -> None:
+                resend(gate.settings, store, document.number, account_id=account)
+                send_due(gate.settings, store)
+
             try:
-                reader.ask_store(
-                    lambda store, account: resend(
-                        gate.settings, store, document.number, account_id=account
-                    )
-                )
-                reader.ask_store(lambda store, _: send_due(gate.settings, store))
+                reader.do(SEND_INVOICE, send, number=document.number)
                 st.rerun()
             except MeterhouseError as error:
                 write(notice("warn", "No mail was sent", with_code(str(error))))

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import address, formats
-from app.context import shared_reader
+from app import address, context, formats
 from app.gate import Account, Gate
 from app.markup import Child, Html, empty, join, link, tag
 from warehouse.publication import Publication
+from warehouse.settings import load_settings
 
 WATCH_SECONDS = 15
 
@@ -30,7 +30,10 @@ def write(*parts: Child) -> None:
 
 
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
-    """The account chooser, those with usage first; what the address asked for in vain."""
+    """The account chooser, those with usage first; what the address asked for in vain.
+
+    To ask for an account that one may not see is logged, whether or not it exists.
+    """
     by_id = {account.account_id: account for account in accounts}
     by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
     chosen, missed = address.choose(
@@ -39,6 +42,8 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
         [account.account_id for account in by_use],
         lambda account_id: _label(by_id[account_id], accounts),
     )
+    if missed is not None:
+        context.log_missed(missed)
     return by_id[chosen], missed
 
 
@@ -108,11 +113,13 @@ def pager(
 
 
 def watch(publication: Publication | None) -> None:
-    """Show the page anew by itself once something newer is published."""
+    """Show the page anew by itself once something newer is published, or roles have changed."""
+    user = context.visiting(load_settings()).user
 
     @st.fragment(run_every=WATCH_SECONDS)
     def look() -> None:
-        if shared_reader().publication() != publication:
+        is_new = context.context.shared_reader().publication() != publication
+        if is_new or context.visiting(load_settings()).user != user:
             st.rerun()
 
     look()

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import context, formats, saved_views
-from app.gate import Account, Gate
+from app import formats, saved_views
+from app.deeds import SAVE_VIEW
+from app.gate import Account, AccountReader, Gate
 from app.markup import Choice, choices, notice, tag
 from app.saved_views import parameters_of
 from app.usage_address import UsageView, query
 from app.views.parts import write
 from billing.saved_views import SavedView
-from billing.store import Store
 from warehouse.errors import MeterhouseError
 
 
@@ -19,9 +19,8 @@ def draw_saved_views(gate: Gate, account: Account, view: UsageView) -> None:
     """Draw the popover for the view that is shown."""
     with st.popover("Views", icon=":material/bookmark:", key="usage-views"):
         try:
-            store = context.store(gate)
             reader = gate.enter(account.account_id)
-            found = saved_views.views_of(store, reader)
+            found = saved_views.views_of(reader)
         except MeterhouseError as error:
             write(notice("warn", "Saved views cannot be reached", str(error)))
             return
@@ -52,17 +51,18 @@ def draw_saved_views(gate: Gate, account: Account, view: UsageView) -> None:
                     class_="mh-soft",
                 )
             )
+        if not reader.may(SAVE_VIEW):
+            return
         with st.form("usage-save-view", clear_on_submit=True, border=False):
             name = st.text_input("Save what is shown as", max_chars=60, placeholder="A name")
             if st.form_submit_button("Save view"):
-                _do(lambda: saved_views.save(store, reader, name, view))
+                _do(lambda: saved_views.save(reader, name, view))
         if found:
-            _change(store, gate, account, found)
+            _change(reader, found)
 
 
-def _change(store: Store, gate: Gate, account: Account, found: list[SavedView]) -> None:
+def _change(reader: AccountReader, found: list[SavedView]) -> None:
     """Rename or delete one of the views."""
-    reader = gate.enter(account.account_id)
     by_id = {saved.view_id: saved for saved in found}
     with st.expander("Rename or delete"):
         if st.session_state.get("usage-view-to-change") not in by_id:
@@ -80,9 +80,9 @@ def _change(store: Store, gate: Gate, account: Account, found: list[SavedView]) 
         )
         rename, delete = st.columns(2, wrap=False)
         if rename.button("Rename", width="stretch", disabled=name.strip() in ("", saved.name)):
-            _do(lambda: saved_views.rename(store, reader, saved.view_id, name))
+            _do(lambda: saved_views.rename(reader, saved.view_id, name))
         if delete.button("Delete", width="stretch"):
-            _do(lambda: saved_views.delete(store, reader, saved.view_id))
+            _do(lambda: saved_views.delete(reader, saved.view_id))
 
 
 def _do(act: Callable[[], object]) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from billing import invoice_schema  # noqa: F401 - its tables belong to the metadata
+from billing import access_schema, invoice_schema  # noqa: F401 - their tables belong to the metadata
 from billing.schema import metadata
 
 context.configure(

@@ -7,7 +7,6 @@ import click
 from rich.table import Table
 
 from billing.accounts import Account, add_account, list_accounts, set_account
-from billing.members import ROLES, list_members, remove_member, set_member
 from billing.store import open_store
 from billing.terms import Term
 from billing.validation import BEGINNING, INVOICED_PLANS, PLANS, parse_month
@@ -103,55 +102,6 @@ def list_(as_json: bool) -> None:
         click.echo("there are no accounts yet; add one with `meterhouse accounts add`", err=True)
         return
     print_table(account_table(found))
-
-
-@accounts.group()
-def members() -> None:
-    """Who may see an account, and what they may do there."""
-
-
-@members.command("add")
-@click.argument("account_id")
-@click.argument("email")
-@click.option("--role", default="viewer", show_default=True, help=f"One of {', '.join(ROLES)}.")
-def add_member(account_id: str, email: str, role: str) -> None:
-    """Add a person to an account, or give them another role."""
-    with open_store(load_settings()) as store:
-        member = set_member(store, account_id, email, role)
-    click.echo(f"{member.email} is {member.role} of {account_id}", err=True)
-
-
-@members.command("remove")
-@click.argument("account_id")
-@click.argument("email")
-def remove(account_id: str, email: str) -> None:
-    """Remove a person from an account."""
-    with open_store(load_settings()) as store:
-        remove_member(store, account_id, email)
-    click.echo(f"removed {email} from {account_id}", err=True)
-
-
-@members.command("list")
-@click.argument("account_id")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_members_(account_id: str, as_json: bool) -> None:
-    """List the members of an account."""
-    with open_store(load_settings()) as store:
-        found = list_members(store, account_id)
-    if as_json:
-        rows = [{"email": member.email, "role": member.role} for member in found]
-        click.echo(json.dumps(rows, indent=2))
-        return
-    if not found:
-        click.echo(
-            f"{account_id} has no members yet; add one with `meterhouse accounts members add`",
-            err=True,
-        )
-        return
-    table = Table("member", "role", header_style="bold")
-    for member in found:
-        table.add_row(member.email, member.role)
-    print_table(table)
 
 
 def given_changes(fields: dict[str, str | None]) -> dict[str, str | None]:

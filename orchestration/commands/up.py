@@ -15,6 +15,7 @@ from orchestration.supervisor import supervising
 from orchestration.tether import POLITE_SECONDS
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists
+from warehouse.listening import refuse_remote
 from warehouse.publication import read_pointer
 from warehouse.settings import ROOT, Settings, load_settings
 
@@ -32,6 +33,7 @@ def up(context: click.Context, no_sample: bool, no_dagster: bool) -> None:
     Ctrl-C stops all of it.
     """
     settings = load_settings()
+    refuse_remote(settings, settings.app_address)
     for port, variable in (
         (settings.app_port, "METERHOUSE_APP_PORT"),
         *([] if no_dagster else [(settings.dagster_port, "METERHOUSE_DAGSTER_PORT")]),
@@ -89,7 +91,7 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
     environment = settings.environment()
     scripts = Path(sys.executable).parent
     logs = settings.home / "logs"
-    app = f"http://127.0.0.1:{settings.app_port}"
+    app = f"http://{reachable(settings.app_address)}:{settings.app_port}"
     dagster = f"http://127.0.0.1:{settings.dagster_port}"
     with supervising() as supervisor:
         try:
@@ -99,6 +101,8 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
                     str(scripts / "streamlit"),
                     "run",
                     str(ROOT / "app" / "asgi.py"),
+                    "--server.address",
+                    settings.app_address,
                     "--server.port",
                     str(settings.app_port),
                     "--server.headless",
@@ -146,6 +150,13 @@ def start(settings: Settings, began: float, *, with_dagster: bool) -> None:
                 time.sleep(1)
         except KeyboardInterrupt:
             _say("stopping")
+
+
+def reachable(address: str) -> str:
+    """The address at which this machine reaches what listens on ``address``."""
+    if address in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        return "127.0.0.1"
+    return f"[{address}]" if ":" in address else address
 
 
 def _check_free(port: int, variable: str) -> None:

@@ -24,6 +24,8 @@ PAGES = {
     "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
     "closing": "views/closing.py",
+    "members": "views/members.py",
+    "audit log": "views/audit_log.py",
 }
 
 

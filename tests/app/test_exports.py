@@ -39,7 +39,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportDesk
 
 
 @pytest.fixture
-def gate(reader: LakeReader) -> Gate:
+def gate(reader: LakeReader, published: Settings, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """A gate to the lake that the routes ask as well."""
+    monkeypatch.setenv("METERHOUSE_HOME", str(published.home))
     return Gate(reader, reader.publication())
 
 

@@ -15,6 +15,7 @@ PAGES = {
     "overview": "/?account=acme&month=2026-11",
     "insights": "/insights?account=acme",
     "data health": "/data-health",
+    "audit log": "/audit-log",
 }
 
 

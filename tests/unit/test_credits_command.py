@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from billing import audit
+from billing.store import open_store
 from orchestration.commands.accounts import accounts
 from orchestration.commands.credits import credits, moment
+from orchestration.commands.members import members
 from warehouse.errors import MeterhouseError
+from warehouse.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -172,17 +176,33 @@ def test_what_cannot_be_is_an_error_for_the_user(
     assert result.stdout == ""
 
 
-def test_members_are_added_listed_and_removed() -> None:
-    def members(*arguments: str) -> Result:
-        return CliRunner().invoke(accounts, ["members", *arguments])
+def test_members_are_invited_given_roles_listed_and_removed(tmp_path: Path) -> None:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(members, list(arguments))
 
-    assert "has no members yet" in members("list", "acme").stderr
-    assert "is admin of acme" in members("add", "acme", "a@b.example", "--role", "admin").stderr
-    assert json.loads(members("list", "acme", "--json").stdout) == [
-        {"email": "a@b.example", "role": "admin"}
+    def listed() -> list[tuple[str, str, str]]:
+        rows = json.loads(run("list", "acme", "--json").stdout)
+        return [(row["email"], row["role"], row["state"]) for row in rows]
+
+    assert "has no members yet" in run("list", "acme").stderr
+    assert "is admin of acme" in run("role", "acme", "a@b.example", "admin").stderr
+    assert "mails are in" in run("invite", "acme", "C@b.example", "--role", "billing").stderr
+    assert "c@b.example" in next((tmp_path / "mail").iterdir()).read_text(encoding="utf-8")
+    assert listed() == [("a@b.example", "admin", "member"), ("c@b.example", "billing", "invited")]
+    assert "withdrew" in run("remove", "acme", "c@b.example").stderr
+    assert run("remove", "acme", "a@b.example").exit_code == 0
+    assert listed() == []
+    assert isinstance(run("remove", "acme", "a@b.example").exception, MeterhouseError)
+    with open_store(Settings(home=tmp_path)) as store:
+        told = [(event.action, event.outcome) for event in audit.list_events(store)][::-1]
+    assert told == [
+        ("member.role", "allowed"),
+        ("member.invite", "allowed"),
+        ("member.withdraw", "allowed"),
+        ("member.remove", "allowed"),
+        ("member.remove", "allowed"),
+        ("member.remove", "failed"),
     ]
-    assert members("remove", "acme", "a@b.example").exit_code == 0
-    assert json.loads(members("list", "acme", "--json").stdout) == []
 
 
 def test_a_time_without_a_zone_is_the_accounts() -> None:

@@ -1,0 +1,177 @@
+"""Sign-in: telling Streamlit of the OIDC provider, and who asks on a page or through a route.
+
+``st.login`` does the signing in. Streamlit keeps what the provider said of a person in a cookie
+that it signs; a page reads it as ``st.user``, and our routes read the same cookie with Streamlit's
+own functions. Roles are read from the store each time, so a member who is removed is out at once.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config
+from streamlit.auth_util import get_cookie_with_chunks, get_origin_from_redirect_uri
+from streamlit.runtime.secrets import secrets_singleton
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from app.users import LOCAL, User, email_of, signed_in
+from billing.members import memberships
+from billing.store import Store
+from warehouse.listening import is_loopback, refuse_remote
+from warehouse.settings import Settings
+
+REFUSED = (
+    "This app has no sign-in, so it is only reached from its own machine. Configure "
+    "METERHOUSE_OIDC_*, or set METERHOUSE_ALLOW_REMOTE_WITHOUT_SIGN_IN=true if everybody who "
+    "reaches it may do everything."
+)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who opened a page: nobody yet, somebody whose address is not verified, or a user.
+
+    ``reference`` names the sign-in, the same in every session that it opens.
+    """
+
+    user: User | None
+    claimed: str | None = None
+    reference: str | None = None
+
+
+def secrets_file(settings: Settings) -> Path:
+    """The file that tells Streamlit of the provider; only its owner may read it."""
+    return settings.home / "private" / "streamlit-secrets.toml"
+
+
+def prepare(settings: Settings) -> None:
+    """Tell Streamlit of the provider, and refuse to listen where nobody would sign in.
+
+    Called when the server's entry is imported, however that was started. Raises MeterhouseError
+    for an address beyond loopback without sign-in.
+    """
+    refuse_remote(settings, config.get_option("server.address"))
+    if settings.app_url and (host := urlsplit(settings.app_url).hostname):
+        config.set_option("browser.serverAddress", host)
+    if settings.has_sign_in:
+        _write_privately(secrets_file(settings), _secrets(settings))
+        config.set_option("secrets.files", [str(secrets_file(settings))])
+    else:
+        config.set_option("secrets.files", [])
+    secrets_singleton._reset()
+
+
+def visitor(settings: Settings, store: Store | None) -> Visitor:
+    """Who opened the page that runs now."""
+    if not settings.has_sign_in:
+        return Visitor(LOCAL)
+    claims = {key: value for key, value in st.user.to_dict().items() if key != "tokens"}
+    return visitor_of(claims, settings, store, st.context.ip_address or "loopback")
+
+
+def user_of_request(request: Request, settings: Settings, store: Store | None) -> User | None:
+    """Who sent a request to one of our routes; None for who has not signed in."""
+    if not settings.has_sign_in:
+        return LOCAL
+    origin = request.client.host if request.client else "unknown"
+    claims = claims_of(request.cookies)
+    return visitor_of(claims, settings, store, origin).user
+
+
+def visitor_of(
+    claims: Mapping[str, Any], settings: Settings, store: Store | None, origin: str
+) -> Visitor:
+    """The visitor that a provider's claims describe."""
+    if claims.get("is_logged_in") is not True:
+        return Visitor(None)
+    email = email_of(claims)
+    if email is None:
+        return Visitor(None, str(claims.get("email") or claims.get("sub") or "unknown"))
+    roles = memberships(store, email) if store else {}
+    user = signed_in(email, claims, roles, settings, origin)
+    return Visitor(user, email, f"sign-in|{email}|{claims.get('iat', '')}")
+
+
+def claims_of(cookies: Mapping[str, str]) -> dict[str, Any]:
+    """What Streamlit's signed cookie holds; nothing where it is missing, forged or not ours."""
+
+    def one(name: str) -> bytes | None:
+        value = cookies.get(name)
+        if value is None:
+            return None
+        return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1", "replace"))
+
+    try:
+        content = get_cookie_with_chunks(one, USER_COOKIE_NAME)
+        claims = json.loads(content) if content else {}
+    except ValueError:
+        return {}
+    if not isinstance(claims, dict) or claims.get("origin") != get_origin_from_redirect_uri():
+        return {}
+    return claims
+
+
+class OnlyLocal:
+    """ASGI middleware: without sign-in, only what comes from this machine is answered.
+
+    It guards where another server than Streamlit's own listens, whose address is not known here.
+    """
+
+    def __init__(self, app: ASGIApp, is_open: bool) -> None:
+        """``is_open`` lets everything through: people sign in, or a setting allows it."""
+        self._app = app
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if self._is_open or scope["type"] not in ("http", "websocket") or _is_from_here(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await PlainTextResponse(f"{REFUSED}\n", 403)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "not from here"})
+
+
+def _is_from_here(scope: Scope) -> bool:
+    """Whether a request came over loopback, and no proxy says that it came from elsewhere."""
+    ends = [end[0] for end in (scope.get("client"), scope.get("server")) if end]
+    headers = {name for name, _ in scope["headers"]}
+    return all(map(is_loopback, ends)) and not headers & {b"x-forwarded-for", b"forwarded"}
+
+
+def _secrets(settings: Settings) -> str:
+    """The section that ``st.login`` reads; a TOML string is written as JSON writes one."""
+    values = {
+        "redirect_uri": settings.sign_in_url,
+        "cookie_secret": settings.oidc_cookie_secret,
+        "client_id": settings.oidc_client_id,
+        "client_secret": settings.oidc_client_secret,
+        "server_metadata_url": settings.oidc_metadata_url,
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(
+        ["# Written when the app starts, from METERHOUSE_OIDC_*.", "[auth]", *lines, ""]
+    )
+
+
+def _write_privately(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, draft = tempfile.mkstemp(dir=file.parent)  # mode 600 from the first byte
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as content:
+            content.write(text)
+        os.replace(draft, file)
+    except OSError:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,47 @@
+"""What is shown to who may not see any page: the way in, or what to do to be let in."""
+
+import streamlit as st
+
+from app.markup import empty, tag
+from app.views.parts import write
+from warehouse.settings import Settings
+
+
+def draw_way_in(settings: Settings) -> None:
+    """The page of who has not signed in: the only one there is."""
+    with st.container(key="way-in"):
+        write(
+            tag("h1", settings.platform_name),
+            tag("p", "Sign in to see the usage and billing of your account.", class_="mh-soft"),
+        )
+        st.button("Sign in", type="primary", on_click=st.login, key="sign-in")
+        write(_help(settings))
+
+
+def draw_unverified(settings: Settings, claimed: str) -> None:
+    """The page of who signed in with an address that the provider has not verified."""
+    write(
+        tag("h1", settings.platform_name),
+        empty(
+            "This address is not verified",
+            f"You signed in as {claimed}. Verify the address where you signed in, then come back.",
+            _help(settings),
+        ),
+    )
+
+
+def draw_stranger(settings: Settings, email: str) -> None:
+    """The page of who signed in and is a member of no account."""
+    write(
+        tag("h1", settings.platform_name),
+        empty(
+            "You are a member of no account yet",
+            f"You signed in as {email}. Ask an admin of your account to invite this address; "
+            "then come back here.",
+            _help(settings),
+        ),
+    )
+
+
+def _help(settings: Settings) -> str:
+    return f"Help: {settings.support_email}"

@@ -1,0 +1,135 @@
+"""``meterhouse members``: who may see an account, who is invited, and in which role."""
+
+import json
+import shlex
+import socket
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import click
+from rich.table import Table
+
+from billing import audit, invitations
+from billing.alerts.delivery import Sender
+from billing.alerts.outbox import deliver
+from billing.members import ROLES, list_members, remove_member, set_member
+from billing.store import Store, current_user, open_store
+from orchestration.commands.tables import print_table
+from warehouse.errors import MeterhouseError
+from warehouse.settings import load_settings
+
+Answer = TypeVar("Answer")
+
+
+@click.group()
+def members() -> None:
+    """Who may see an account, and what they may do there."""
+
+
+@members.command("invite")
+@click.argument("account_id")
+@click.argument("email")
+@click.option("--role", default="viewer", show_default=True, help=f"One of {', '.join(ROLES)}.")
+def invite(account_id: str, email: str, role: str) -> None:
+    """Invite a person by mail; they are a member once they sign in with the address.
+
+    The invitation holds for 14 days. A mail that cannot be sent now is tried again by
+    `meterhouse alerts run`.
+    """
+    settings = load_settings()
+    with open_store(settings) as store:
+        made = logged(
+            store,
+            "member.invite",
+            account_id,
+            lambda: invitations.invite(store, settings, account_id, email, role),
+        )
+        with Sender(settings) as send:
+            deliver(store, send)
+    click.echo(f"invited {made.email} as {made.role}, until {made.expires_at:%Y-%m-%d}", err=True)
+    if not settings.smtp_host:
+        click.echo(f"no mail server is set: mails are in {settings.mail_folder}", err=True)
+
+
+@members.command("role")
+@click.argument("account_id")
+@click.argument("email")
+@click.argument("role")
+def role(account_id: str, email: str, role: str) -> None:
+    """Give a person another role, or make them a member without an invitation."""
+    with open_store(load_settings()) as store:
+        member = logged(
+            store, "member.role", account_id, lambda: set_member(store, account_id, email, role)
+        )
+    click.echo(f"{member.email} is {member.role} of {account_id}", err=True)
+
+
+@members.command("remove")
+@click.argument("account_id")
+@click.argument("email")
+def remove(account_id: str, email: str) -> None:
+    """Remove a person from an account, or take back their invitation."""
+    with open_store(load_settings()) as store:
+        waiting = {each.email for each in invitations.list_invitations(store, account_id)}
+        if email.strip().lower() in waiting:
+            logged(
+                store,
+                "member.withdraw",
+                account_id,
+                lambda: invitations.withdraw(store, account_id, email),
+            )
+            click.echo(f"withdrew the invitation of {email}", err=True)
+            return
+        logged(store, "member.remove", account_id, lambda: remove_member(store, account_id, email))
+    click.echo(f"removed {email} from {account_id}", err=True)
+
+
+@members.command("list")
+@click.argument("account_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_(account_id: str, as_json: bool) -> None:
+    """List the members of an account, and who is invited."""
+    now = datetime.now(UTC)
+    with open_store(load_settings()) as store:
+        found = [(each.email, each.role, "member") for each in list_members(store, account_id)]
+        found += [
+            (each.email, each.role, "run out" if each.is_over(now) else "invited")
+            for each in invitations.list_invitations(store, account_id)
+        ]
+    if as_json:
+        rows = [{"email": email, "role": role, "state": state} for email, role, state in found]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not found:
+        click.echo(
+            f"{account_id} has no members yet; invite one with `meterhouse members invite`",
+            err=True,
+        )
+        return
+    table = Table("address", "role", "state", header_style="bold")
+    for row in found:
+        table.add_row(*row)
+    print_table(table)
+
+
+def logged(store: Store, action: str, account_id: str, act: Callable[[], Answer]) -> Answer:
+    """Do something of which the audit log tells before it is done, and again when it fails."""
+    about = {"command": shlex.join(["meterhouse", *sys.argv[1:]])}
+    origin = f"{current_user()}@{socket.gethostname()}"
+    audit.record(store, "cli", action, account_id=account_id, details=about, origin=origin)
+    try:
+        return act()
+    except MeterhouseError as error:
+        failed = about | {"error": str(error)}
+        audit.record(
+            store,
+            "cli",
+            action,
+            outcome="failed",
+            account_id=account_id,
+            details=failed,
+            origin=origin,
+        )
+        raise

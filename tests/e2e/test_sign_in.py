@@ -1,0 +1,271 @@
+"""Signing in through a real OIDC provider: each role, the unknown, the unverified, out again."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from app.asgi import ROUTES
+from billing import audit
+from billing.gateways import gateway_for
+from billing.members import remove_member, set_member
+from billing.packages import list_offers
+from billing.purchases import start_purchase
+from billing.store import Store, open_store
+from tests.app.reporting_lake import make_lake, make_store
+from tests.e2e.conftest import _free_port, _wait_until_healthy, running
+from tests.oidc_server import OidcServer, running_oidc
+from tests.signing_in import sign_in
+from warehouse.settings import Settings
+
+PEOPLE = {
+    "vera@acme.example": "viewer",
+    "bill@acme.example": "billing",
+    "anna@acme.example": "admin",
+}
+ADMIN, STRANGER, UNVERIFIED = "root@meter.example", "nobody@x.example", "fake@acme.example"
+
+
+@dataclass
+class House:
+    """A running app with its provider and store."""
+
+    url: str
+    provider: OidcServer
+    settings: Settings
+    store: Store
+    purchase: str
+    checkout: str
+
+    @property
+    def secret(self) -> str:
+        return self.provider.variables("")["METERHOUSE_OIDC_COOKIE_SECRET"]
+
+    def as_(self, email: str) -> AbstractContextManager[httpx.Client]:
+        return sign_in(self.url, self.secret, email)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    settings = Settings(home=tmp_path_factory.mktemp("signed"), payments="demo")
+    make_lake(settings)
+    make_store(settings)
+    with open_store(settings) as store, running_oidc() as provider:
+        for email, role in PEOPLE.items():
+            set_member(store, "acme", email.title(), role)
+            provider.add(email)
+        set_member(store, "acme", UNVERIFIED, "admin")
+        provider.add(ADMIN)
+        provider.add(STRANGER)
+        provider.add(UNVERIFIED, verified=False)
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
+        variables = provider.variables(f"{url}/oauth2callback") | {
+            "METERHOUSE_PAYMENTS": "demo",
+            "METERHOUSE_APP_URL": url,
+            "METERHOUSE_PLATFORM_ADMINS": ADMIN.upper(),
+            "METERHOUSE_API_TOKEN": "the-token-of-the-platform",
+        }
+        paying = Settings(home=settings.home, payments="demo", app_url=url)
+        gateway = gateway_for(paying)
+        offer = list_offers(store, "JPY")[0]
+        checkout = start_purchase(
+            store, gateway, "tokyo", offer.offer_id, "key-of-tokyo", f"{url}/checkout/return"
+        )
+        session = checkout.rsplit("/", 1)[1]
+        purchase = gateway.retrieve_session(session).purchase_id
+        command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py"]
+        command += ["--server.port", str(port)]
+        with running(settings, command, **variables) as process:
+            _wait_until_healthy(url, process)
+            yield House(url, provider, settings, store, purchase, checkout)
+
+
+def cases(house: House) -> dict[tuple[str, str], tuple[str, set[int]]]:
+    """Of each route and method: an address with tokyo's ids, and what acme's people may get."""
+    checkout = house.checkout.removeprefix(house.url)
+    return {
+        ("/healthz", "GET"): ("/healthz", {200}),
+        ("/exports/{account_id:path}/{ticket}", "GET"): ("/exports/tokyo/ticket", {404}),
+        ("/webhooks/{gateway}", "POST"): ("/webhooks/demo", {400}),
+        ("/checkout/return", "GET"): (f"/checkout/return?purchase={house.purchase}", {404}),
+        ("/demo/checkout/{session}", "GET"): (checkout, {404}),
+        ("/demo/checkout/{session}", "POST"): (checkout, {404}),
+        ("/receipts/{purchase}", "GET"): (f"/receipts/{house.purchase}", {404}),
+        ("/v1/accounts/{account_id:path}/balance", "GET"): ("/v1/accounts/tokyo/balance", {401}),
+        ("/v1/accounts/{account_id:path}/balance", "POST"): ("/v1/accounts/tokyo/balance", {401}),
+    }
+
+
+def test_no_route_tells_a_customer_of_another_account(house: House) -> None:
+    tried = cases(house)
+    routes = {
+        (route.path, method)
+        for route in ROUTES
+        for method in (route.methods or set()) - {"HEAD", "PUT", "PATCH", "DELETE"}
+    }
+    assert set(tried) == routes, "a route without a case: say what a customer may get from it"
+    for email in (*PEOPLE, STRANGER, UNVERIFIED):
+        with house.as_(email) as client:
+            for (_, method), (address, expected) in tried.items():
+                answer = client.request(method, house.url + address)
+                allowed = expected | ({401} if email == UNVERIFIED else set())
+                assert answer.status_code in allowed, (email, address, answer.text)
+                for secret in ("Tokyo Translators", "JPY", "honyaku"):
+                    assert secret not in answer.text, (email, address)
+
+
+def test_who_has_not_signed_in_gets_nothing_from_any_route(house: House) -> None:
+    forged = {"_streamlit_user": '{"is_logged_in": true, "email": "anna@acme.example"}'}
+    for cookies in ({}, forged):
+        with httpx.Client(cookies=cookies) as client:
+            for (path, method), (address, _) in cases(house).items():
+                answer = client.request(method, house.url + address)
+                known = {"/healthz": 200, "/webhooks/{gateway}": 400}.get(path, 401)
+                assert answer.status_code == known, (address, answer.text)
+
+
+def test_a_wrong_client_is_nobody(house: House) -> None:
+    house.provider.people["vera@acme.example"]["aud"] = "another client"
+    try:
+        with house.as_("vera@acme.example") as client:
+            assert "_streamlit_user" not in client.cookies
+            address = f"{house.url}/receipts/{house.purchase}"
+            assert client.get(address).status_code == 401
+    finally:
+        del house.provider.people["vera@acme.example"]["aud"]
+
+
+def test_documents_are_for_the_billing_role_and_each_is_logged(house: House) -> None:
+    offer = list_offers(house.store, "EUR")[0]
+    paying = Settings(home=house.settings.home, payments="demo", app_url=house.url)
+    gateway = gateway_for(paying)
+    back = f"{house.url}/checkout/return"
+    page = start_purchase(house.store, gateway, "acme", offer.offer_id, "key-of-acme", back)
+    session = page.rsplit("/", 1)[1]
+    bought = gateway.retrieve_session(session).purchase_id
+    with house.as_("vera@acme.example") as viewer, house.as_("bill@acme.example") as billing:
+        assert viewer.get(page).status_code == 403
+        assert billing.get(page).status_code == 200
+        form = {"action": "pay", "token": gateway.token(session)}
+        assert viewer.post(page, data=form).status_code == 403
+        assert billing.post(page, data=form).status_code == 303
+        answer = billing.get(f"{back}?purchase={bought}")
+        assert (answer.status_code, "account=acme" in answer.headers["location"]) == (303, True)
+        receipt = f"{house.url}/receipts/{bought}"
+        assert viewer.get(receipt).status_code == 403
+        assert "Receipt" in billing.get(receipt).text
+    found = audit.list_events(house.store, audit.AuditFilter(action="receipt.read"))
+    assert [(event.actor, event.outcome, event.account_id) for event in found] == [
+        ("bill@acme.example", "allowed", "acme"),
+        ("vera@acme.example", "refused", "acme"),
+    ]
+    assert {event.details["purchase"] for event in found} == {bought}
+
+
+def test_a_member_who_was_removed_is_out_at_once(house: House) -> None:
+    set_member(house.store, "acme", "gone@acme.example", "billing")
+    house.provider.add("gone@acme.example")
+    with house.as_("gone@acme.example") as client:
+        address = f"{house.url}/exports/acme/ticket"
+        assert "Make the export again" in client.get(address).text
+        remove_member(house.store, "acme", "gone@acme.example")
+        assert client.get(address).text == "This link leads to no export.\n"
+
+
+def enter(browser, house: House, email: str, path: str = "/"):
+    """A page of the app, opened by somebody who signs in by the provider's buttons."""
+    from tests.e2e.browser import Visit
+
+    visit = Visit(browser)
+    visit.page.goto(house.url + path)
+    visit.page.get_by_role("button", name="Sign in").click()
+    visit.page.locator(f'[id="{email}"]').click()
+    visit.page.wait_for_url(f"{house.url}/**")
+    visit.page.wait_for_selector("h1")
+    return visit
+
+
+def links_of(page) -> list[str]:
+    page.wait_for_selector("[data-testid=stSidebarNavLink]")
+    return page.locator("[data-testid=stSidebarNavLink]").all_inner_texts()
+
+
+def test_signing_in_by_browser_shows_each_role_what_it_may_do(house: House, browser) -> None:
+    viewer = enter(browser, house, "vera@acme.example", "/credits?account=tokyo")
+    viewer.settle()
+    assert not any("Data health" in name for name in links_of(viewer.page))
+    viewer.open(f"{house.url}/credits?account=tokyo")
+    viewer.page.get_by_text("There is no account “tokyo”").wait_for()
+    assert "Tokyo Translators" not in viewer.page.content()
+    assert viewer.page.get_by_role("button", name="Buy").count() == 0
+    billing = enter(browser, house, "bill@acme.example")
+    billing.open(f"{house.url}/credits")
+    assert billing.page.get_by_role("button", name="Buy").count() > 0
+    admin = enter(browser, house, ADMIN)
+    assert any("Data health" in name for name in links_of(admin.page))
+    for visit in (viewer, billing, admin):
+        assert visit.outside_requests() == []
+        visit.page.close()
+
+
+def test_the_unknown_and_the_unverified_are_told_what_to_do(house: House, browser) -> None:
+    for email, said in (
+        (STRANGER, "You are a member of no account yet"),
+        (UNVERIFIED, "This address is not verified"),
+    ):
+        visit = enter(browser, house, email)
+        visit.page.get_by_text(said).wait_for()
+        assert "Acme" not in visit.page.content().replace("acme.example", "")
+        visit.open(f"{house.url}/data-health")
+        visit.page.get_by_text(said).wait_for()
+        visit.page.close()
+
+
+def test_signing_out_ends_it_and_the_log_has_both(house: House, browser) -> None:
+    visit = enter(browser, house, "anna@acme.example")
+    visit.settle()
+    visit.page.get_by_role("button", name="Sign out").click()
+    visit.page.get_by_role("button", name="Sign in").wait_for()
+    assert "logout" in house.provider.asked
+    assert "Acme" not in visit.page.content()
+    visit.page.close()
+    found = audit.list_events(house.store, audit.AuditFilter(actor="anna@acme.example"))
+    told = [event.action for event in found if event.action.startswith("sign-")]
+    assert told == ["sign-out", "sign-in"]
+
+
+def test_who_is_invited_is_a_member_after_signing_in(house: House, browser) -> None:
+    admin = enter(browser, house, ADMIN)
+    admin.settle()
+    admin.open(f"{house.url}/members?account=acme")
+    admin.page.get_by_label("Address", exact=True).fill("New@Acme.example")
+    admin.page.get_by_role("button", name="Invite").click()
+    admin.page.get_by_text("waiting").wait_for()
+    house.provider.add("new@acme.example")
+    visit = enter(browser, house, "new@acme.example")
+    visit.settle()
+    assert "You are a member of no account yet" not in visit.page.content()
+    admin.open(f"{house.url}/audit-log")
+    for action in ("member.invite", "member.accept", "sign-in"):
+        admin.page.get_by_text(action).first.wait_for()
+    for opened in (admin, visit):
+        opened.page.close()
+    accepted = audit.list_events(house.store, audit.AuditFilter(action="member.accept"))
+    assert [(event.actor, event.account_id) for event in accepted] == [("new@acme.example", "acme")]
+    (invited,) = audit.list_events(house.store, audit.AuditFilter(action="member.invite"))
+    assert invited.actor == ADMIN
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_without_sign_in_it_does_not_start_beyond_loopback(house: House, address: str) -> None:
+    command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.address", address]
+    command += ["--server.port", str(_free_port())]
+    with running(house.settings, command) as process:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode != 0
+    assert "METERHOUSE_ALLOW_REMOTE_WITHOUT_SIGN_IN" in said
+    assert "Traceback" not in said
