@@ -10,8 +10,7 @@ from app.deeds import CHANGE_MEMBER, INVITE_MEMBER, REMOVE_MEMBER, WITHDRAW_INVI
 from app.gate import AccountReader
 from app.markup import Column, badge, empty, heading, notice, table, tag
 from app.views.parts import card, choose_account, no_accounts, watch, write
-from billing.alerts.delivery import Sender
-from billing.alerts.outbox import deliver
+from billing.alerts.delivery import send_due
 from billing.invitations import Invitation, invite, list_invitations, withdraw
 from billing.members import ROLES, Member, list_members, remove_member, set_member
 from billing.store import Store
@@ -165,8 +164,7 @@ def _invitations(reader: AccountReader, settings: Settings, invited: list[Invita
 def _invite(store: Store, settings: Settings, account_id: str, email: str, role: str) -> None:
     """Invite, and send the mail now; what cannot be sent now the outbox tries again."""
     invite(store, settings, account_id, email, role)
-    with Sender(settings) as send:
-        deliver(store, send)
+    send_due(settings, store)
 
 
 def _do(act: Callable[[], object]) -> None:

@@ -118,7 +118,7 @@ def watch(publication: Publication | None) -> None:
 
     @st.fragment(run_every=WATCH_SECONDS)
     def look() -> None:
-        is_new = context.context.shared_reader().publication() != publication
+        is_new = context.shared_reader().publication() != publication
         if is_new or context.visiting(load_settings()).user != user:
             st.rerun()
 

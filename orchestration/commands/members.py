@@ -12,8 +12,7 @@ import click
 from rich.table import Table
 
 from billing import audit, invitations
-from billing.alerts.delivery import Sender
-from billing.alerts.outbox import deliver
+from billing.alerts.delivery import send_due
 from billing.members import ROLES, list_members, remove_member, set_member
 from billing.store import Store, current_user, open_store
 from orchestration.commands.tables import print_table
@@ -46,8 +45,7 @@ def invite(account_id: str, email: str, role: str) -> None:
             account_id,
             lambda: invitations.invite(store, settings, account_id, email, role),
         )
-        with Sender(settings) as send:
-            deliver(store, send)
+        send_due(settings, store)
     click.echo(f"invited {made.email} as {made.role}, until {made.expires_at:%Y-%m-%d}", err=True)
     if not settings.smtp_host:
         click.echo(f"no mail server is set: mails are in {settings.mail_folder}", err=True)
