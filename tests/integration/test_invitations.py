@@ -66,7 +66,7 @@ def test_an_invitation_is_mailed_and_accepted_by_signing_in(store: Store, settin
         mailing = settings.model_copy(
             update={"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_security": "none"}
         )
-        with Sender(mailing) as send:
+        with Sender(mailing, store) as send:
             assert deliver(store, send).sent == 1
     finally:
         server.stop()
