@@ -125,8 +125,8 @@ def close(
 
     ``accept`` names accounts whose total is right although it is far from earlier ones. ``told`` is
     called after each document is stored. A dry run writes nothing and waits for nobody. Raises
-    MeterhouseError when another close runs, nothing is published yet, there is no issuer, or the
-    account has no such month.
+    MeterhouseError when another close runs, nothing is published yet, there is no issuer, the month
+    has not begun, or an account that is named has no such month.
     """
     at = now or datetime.now(UTC)
     with nullcontext() if dry_run else alone(settings, store), open_lake(settings) as lake:
@@ -140,6 +140,12 @@ def close(
             accept=accept,
             now=at,
         )
+        there = {account for account, day in found.facts.months if day == month}
+        if unknown := sorted(set(accept) - there):
+            raise MeterhouseError(
+                f"there is nothing to accept of {unknown[0]} in {month:%Y-%m}; "
+                "`meterhouse accounts list` shows all accounts"
+            )
         if dry_run:
             return found.closed
         issued: list[Issued] = []
@@ -173,8 +179,8 @@ def preview(
     """What closing a month would do now; writes nothing and waits for nobody.
 
     ``failed_checks`` are error checks that failed since the publication: they hold every account.
-    Raises MeterhouseError when nothing is published yet, there is no issuer, or the account has no
-    such month.
+    Raises MeterhouseError when nothing is published yet, there is no issuer, the month has not
+    begun, or the account has no such month.
     """
     publication = lake.publication()
     if publication is None:
@@ -182,6 +188,8 @@ def preview(
     facts = read_facts(lake, publication, month, account_id)
     books = read_books(store, account_id)
     accounts = sorted(account for account, day in facts.months if day == month)
+    if month > now.date():
+        raise MeterhouseError(f"{month:%Y-%m} has not begun yet; close a month that is over")
     if account_id is not None and not accounts:
         raise MeterhouseError(
             f"{account_id} has no usage and no credits up to {month:%Y-%m}; "

@@ -19,6 +19,7 @@ from warehouse.errors import MeterhouseError
 
 _HERE = Path(__file__).resolve().parent
 _MISSING = re.compile(r"the text `\"(.+?)\"` could not be displayed", re.DOTALL)
+_LOGO = b'#image(bytes(sys.inputs.logo), format: "svg", height: 13mm)'
 _SUBSTITUTE = "\u25a1"
 
 
@@ -56,6 +57,17 @@ def _drawn(content: Content, xml: str, fonts: Path | None) -> bytes:
                 ) from error
             for character in set(missing[1]) - set(map(chr, range(128))) - {_SUBSTITUTE}:
                 view = view.replace(character, _SUBSTITUTE)
+
+
+def check_logo(svg: str) -> None:
+    """Raises MeterhouseError for what cannot be drawn as a picture."""
+    try:
+        typst.compile(_LOGO, sys_inputs={"logo": svg})
+    except typst.TypstError as error:
+        raise MeterhouseError(
+            f"the logo cannot be drawn: {error}; give another SVG image with "
+            "`meterhouse invoices issuer --logo`"
+        ) from error
 
 
 @cache

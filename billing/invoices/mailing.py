@@ -76,10 +76,21 @@ class Finished:
 
 
 def finish(settings: Settings, store: Store, *, now: datetime | None = None) -> Finished:
-    """Render and mail what was issued, after a close or whenever something is missing."""
-    rendered = render_missing(settings, store, now=now)
+    """Render and mail what was issued, after a close or whenever something is missing.
+
+    Raises MeterhouseError for a document that cannot be rendered, when everything else is done.
+    """
+    failed: MeterhouseError | None = None
+    rendered = 0
+    try:
+        rendered = render_missing(settings, store, now=now)
+    except MeterhouseError as error:
+        failed = error
     written, unaddressed = write_mails(settings, store, now=now)
-    return Finished(rendered, written, send_due(settings, store), tuple(unaddressed))
+    done = Finished(rendered, written, send_due(settings, store), tuple(unaddressed))
+    if failed:
+        raise failed
+    return done
 
 
 def write_mails(

@@ -1,6 +1,6 @@
 """Credit notes by hand: a part of an invoice is given back, never more than it asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -30,7 +30,7 @@ def credit_note(
 
     The amount is shared among the invoice's rates of tax. Raises MeterhouseError for an unknown
     number, a credit note, an amount that is not above 0, and more than the invoice has left
-    after earlier notes.
+    after earlier notes and corrections, with its tax as without.
     """
     why = validation.line("reason", reason, 500)
     with alone(settings, store):
@@ -39,12 +39,19 @@ def credit_note(
             raise MeterhouseError(f"{number} is a credit note itself; name an invoice")
         books = read_books(store, invoice.account_id)
         notes = [past for past in books.issued[invoice.account_id] if past.corrects == number]
-        left = invoice.totals.net_minor + sum(note.totals.net_minor for note in notes)
+        left = left_of(invoice, books.issued[invoice.account_id])
         amount = left if net_minor is None else net_minor
         if amount <= 0 or amount > left:
             raise MeterhouseError(
                 f"{shown(left, invoice.currency)} of the net total of {number} is left to credit; "
                 f"{shown(amount, invoice.currency)} cannot be"
+            )
+        lines = tuple(_lines(invoice, amount))
+        gross, most = -totals_of(lines).gross_minor, _gross_left(invoice, notes)
+        if gross > most:
+            raise MeterhouseError(
+                f"with its tax that is {shown(gross, invoice.currency)}, and "
+                f"{shown(most, invoice.currency)} of {number} is left; credit less"
             )
         content = {
             "issuer": as_json(books.issuer),
@@ -62,7 +69,7 @@ def credit_note(
                     account_id=invoice.account_id,
                     month=invoice.month,
                     currency=invoice.currency,
-                    lines=tuple(_lines(invoice, amount)),
+                    lines=lines,
                     content=content,
                     corrects=number,
                 )
@@ -72,6 +79,29 @@ def credit_note(
             actor=actor or current_user(),
         )
     return issued
+
+
+def left_of(invoice: Issued, documents: Iterable[Issued]) -> int:
+    """What is left of an invoice's net total, in minor units. Pure.
+
+    Notes on it take from it, and so does what later documents of the account took back of its
+    month: nobody gets the same money twice.
+    """
+    others = [past for past in documents if past.number != invoice.number]
+    notes = sum(past.totals.net_minor for past in others if past.corrects == invoice.number)
+    known_late = sum(
+        line.net_minor
+        for past in others
+        if past.corrects != invoice.number and past.currency == invoice.currency
+        for line in past.lines
+        if line.is_correction and line.month == invoice.month
+    )
+    return invoice.totals.net_minor + notes + min(known_late, 0)
+
+
+def _gross_left(invoice: Issued, notes: Iterable[Issued]) -> int:
+    """Each note rounds its tax anew; together they give back no more than was asked for."""
+    return invoice.totals.gross_minor + sum(note.totals.gross_minor for note in notes)
 
 
 def _lines(invoice: Issued, amount: int) -> Sequence[Line]:

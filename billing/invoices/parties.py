@@ -14,6 +14,7 @@ from billing.countries import known_countries
 from billing.grants import require_account
 from billing.invoice_schema import billing_profile, issuer, tax_rate
 from billing.invoices.charges import Tax
+from billing.invoices.document import check_logo
 from billing.store import Store, current_user
 from warehouse.errors import MeterhouseError
 
@@ -267,6 +268,8 @@ def _valid_issuer(made: Issuer) -> Issuer:
         raise MeterhouseError(f"payment is due within 0 to 365 days, not {made.payment_days}")
     if made.logo and (len(made.logo) > LONGEST_LOGO or "<svg" not in made.logo):
         raise MeterhouseError(f"a logo is an SVG image of at most {LONGEST_LOGO:,} characters")
+    if made.logo:
+        check_logo(made.logo)
     email = validation.email(made.email)
     assert email is not None
     return replace(

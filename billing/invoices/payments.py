@@ -62,8 +62,8 @@ def record_payment(
     """Record a payment once; the second value is False where its reference was recorded before.
 
     Raises MeterhouseError for an unknown number, another currency than the invoice's, an amount
-    that is not above 0 or more than is open, a day to come, and a reference that another payment
-    has.
+    that is not above 0 or more than is open, a day to come or before the invoice's month, and a
+    reference that another payment has.
     """
     at = now or datetime.now(UTC)
     known_as = validation.line("reference", reference, 200)
@@ -82,6 +82,11 @@ def record_payment(
             raise MeterhouseError(
                 f"{found.number} is in {found.currency}, not in {currency}; give what came in "
                 f"{found.currency}"
+            )
+        if paid_on < found.month:
+            raise MeterhouseError(
+                f"{paid_on} is before the month that {found.number} is for; give the day of the "
+                "bank's statement"
             )
         sign = -1 if found.due_minor < 0 else 1
         before = _read(connection, invoice_payment.c.reference == known_as)

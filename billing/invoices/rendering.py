@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from billing.invoices.document import render
 from billing.invoices.issued import Issued, keep_document, undrawn
 from billing.store import Store
+from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
 
@@ -19,10 +20,19 @@ def render_missing(
     """Render what was issued and has no document yet; returns how many.
 
     ``told`` is called after each is stored. What is interrupted is done again, with the same bytes.
+    Raises MeterhouseError for the first that cannot be rendered, when all others are.
     """
-    missing = undrawn(store)
-    for issued in missing:
-        pdf = render(issued.content, settings.invoice_fonts)
+    failed: MeterhouseError | None = None
+    rendered = 0
+    for issued in undrawn(store):
+        try:
+            pdf = render(issued.content, settings.invoice_fonts)
+        except MeterhouseError as error:
+            failed = failed or error
+            continue
         keep_document(store, issued.invoice_id, pdf, now or datetime.now(UTC))
         told(issued)
-    return len(missing)
+        rendered += 1
+    if failed:
+        raise failed
+    return rendered

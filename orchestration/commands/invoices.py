@@ -31,6 +31,7 @@ from billing.invoices.payments import Payment, open_items, record_payment
 from billing.invoices.presentation import line_text, view_of
 from billing.money import shown, to_minor
 from billing.store import open_store
+from orchestration.commands.tables import UNBOUNDED, print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
 
@@ -104,7 +105,7 @@ def list_(account: str | None, year: int | None, month: str | None, as_json_: bo
     elif not found:
         click.echo("nothing was issued yet; `meterhouse invoices close MONTH` does", err=True)
     else:
-        Console(markup=False, emoji=False).print(issued_table(found, mails))
+        print_table(issued_table(found, mails))
 
 
 @invoices.command("show")
@@ -121,7 +122,7 @@ def show(number: str, pdf: Path | None, as_json_: bool) -> None:
         click.echo(json.dumps(issued.content, indent=2, ensure_ascii=False))
         return
     view = view_of(issued.content)
-    console = Console(markup=False, emoji=False)
+    console = Console(width=UNBOUNDED, markup=False, emoji=False)
     console.print(f"{view['title']} {issued.number}")
     for name, value in view["facts"][1:]:
         console.print(f"{name}: {value}")
@@ -157,7 +158,7 @@ def explain_(number: str, line: int, as_json_: bool) -> None:
     if as_json_:
         click.echo(json.dumps(explained_json(found), indent=2))
         return
-    console = Console(markup=False, emoji=False)
+    console = Console(width=UNBOUNDED, markup=False, emoji=False)
     console.print(line_text(found.issued.content, as_json(found.line)))
     if found.events:
         heads = ["time (UTC)", "event", "category", "model", "file", "line", "credits"]
@@ -441,7 +442,7 @@ def mail_text(state: MailState) -> str:
 
 
 def _print_closed(closed: Closed, dry_run: bool) -> None:
-    console = Console(markup=False, emoji=False)
+    console = Console(width=UNBOUNDED, markup=False, emoji=False)
     if dry_run and closed.drafts:
         rows = [
             [
