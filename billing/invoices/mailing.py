@@ -5,7 +5,7 @@ number. The PDF is not copied into the outbox but fetched when the mail is sent.
 in between, running it again writes what is missing and sends what was not sent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -98,11 +98,10 @@ def write_mails(
     store: Store,
     *,
     now: datetime | None = None,
-    told: Callable[[Issued], None] = lambda _: None,
 ) -> tuple[int, list[Issued]]:
     """Write the mails that are missing: how many, and the invoices that have nobody to mail to.
 
-    They go to the address that is registered for the account. ``told`` is called after each.
+    They go to the address that is registered for the account.
     """
     at = now or datetime.now(UTC)
     addresses = {each.account_id: each.current.email for each in list_accounts(store, now=at)}
@@ -113,7 +112,6 @@ def write_mails(
             unaddressed.append(issued)
             continue
         written += _put(settings, store, issued, 1, address, at)
-        told(issued)
     return written, unaddressed
 
 
