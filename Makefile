@@ -63,7 +63,7 @@ lock: $(VENV)/development ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --quiet pyproject.toml --extra postgres --extra build --constraint requirements-dev.lock \
 		--output-file requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --python-version 3.12 --generate-hashes --no-emit-index-url \
 		--no-header --quiet requirements-focus.in --output-file requirements-focus.lock
 
 clean: ## Remove the environment and what dbt wrote; the state in var stays
