@@ -5,6 +5,9 @@ gate adds ``account_id = $account_id`` itself, bound to the account that was ent
 cannot forget the filter, nor ask past it. Settled figures come from reporting models at the
 published snapshot; what is read at the head says so in its question. Values are always bound.
 
+What is the platform's own business (provider cost, and what follows from it) is blank in every
+answer about an account unless the staff asks: a page cannot show by mistake what it never got.
+
 The gate also knows who asks: only accounts where the user has a role are entered, and what changes
 something or takes a document away is a deed (``app/deeds.py``), refused unless the role is enough
 and logged either way.
@@ -83,13 +86,14 @@ class AccountQuestion(Generic[Row]):
     state: State = "published"
     columns: Mapping[str, str] = field(default_factory=dict)
 
-    def sql(self) -> str:
-        """The query, filtered by ``$account_id``."""
+    def sql(self, *, is_for_staff: bool = True) -> str:
+        """The query, filtered by ``$account_id``; figures of the platform are null for others."""
         pattern = _REPORTING_MODEL if self.state == "published" else _HEAD_TABLE
         if not pattern.fullmatch(self.model):
             raise ValueError(f"{self.model} may not be read at the {self.state} state")
         table = self.model if self.state == "head" else f"marts.main.{self.model}"
-        text = f"select {_columns(self.row, self.columns)} from {table}"
+        columns = self.columns if is_for_staff else {**self.columns, **_withheld(self.row)}
+        text = f"select {_columns(self.row, columns)} from {table}"
         text += " where account_id = $account_id"
         if self.where:
             text += f" and ({self.where})"
@@ -130,6 +134,14 @@ class SharedQuestion(Generic[Row]):
             raise ValueError(f"{self.model} is not for everyone")
         text = f"select {_columns(self.row, {})} from marts.main.{self.model}"
         return f"{text} order by {self.order}" if self.order else text
+
+
+_OF_THE_PLATFORM = re.compile(r"cost|usd|margin|^price_")
+
+
+def is_of_the_platform(column: str) -> bool:
+    """Whether a column, by its name, tells what usage costs the platform: its own business."""
+    return _OF_THE_PLATFORM.search(column) is not None
 
 
 SHARED_MODELS = ("rpt_freshness", "rpt_usage_category", "rpt_usage_model")
@@ -189,12 +201,22 @@ class AccountReader:
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
 
+    @property
+    def sees_cost(self) -> bool:
+        """Whether the user is told what usage costs the platform: the staff only."""
+        return self._gate.user.is_staff
+
+    def budgets(self) -> list[Budget]:
+        """Its budgets; those of provider cost are the staff's."""
+        found = self.ask_store(list_budgets)
+        return [each for each in found if self.sees_cost or each.unit == "credits"]
+
     def measures(self, now: datetime) -> list[Measure]:
         """Its budgets with what they used in their open periods, settled."""
+        budgets = self.budgets()
 
         def ask(store: Store, account: str) -> list[Measure]:
             known = {account: get_account(store, account, now=now)}
-            budgets = list_budgets(store, account)
             return measure(self._gate.lake(), self._gate.publication, known, budgets, now)
 
         return self.ask_store(ask)
@@ -222,7 +244,12 @@ class AccountReader:
         return self.ask_store(ask)
 
     def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
-        """The alerts that ``budget`` would have sent over past months."""
+        """The alerts that ``budget`` would have sent over past months.
+
+        Raises Forbidden for a budget of provider cost unless the user is told of that.
+        """
+        if budget.unit != "credits" and not self.sees_cost:
+            raise Forbidden("budgets of provider cost are for admins of the platform")
         if budget.account_id != self.account.account_id:
             raise ValueError("the budget is of another account")
         if self._gate.publication is None:
@@ -445,7 +472,9 @@ class Gate:
         if question.state == "published" and self.publication is None:
             raise ValueError("nothing is published yet")
         found = self._reader.rows(
-            question.sql(),
+            question.sql(is_for_staff=self.user.is_staff)
+            if isinstance(question, AccountQuestion)
+            else question.sql(),
             parameters,
             publication=self.publication if question.state == "published" else None,
         )
@@ -458,6 +487,11 @@ def _declared(stored: StoredAccount) -> Account:
     return Account(
         stored.account_id, term.name, term.time_zone, term.currency, term.plan, None, None, None
     )
+
+
+def _withheld(row: type) -> dict[str, str]:
+    """The expressions that blank the columns of the platform in a row of an account."""
+    return {item.name: "null" for item in fields(row) if is_of_the_platform(item.name)}
 
 
 def _columns(row: type, expressions: Mapping[str, str]) -> str:
