@@ -8,9 +8,17 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from starlette.requests import Request
 
-from app import formats, sign_in
+from app import address, formats, sign_in
 from app.gate import Account, Gate
 from app.lake import LakeReader
+from app.queries.accounts import (
+    Line,
+    Standing,
+    Watched,
+    gather_standings,
+    gather_watched,
+    lines_of,
+)
 from app.queries.closing import Closing, gather_closing
 from app.queries.credits import (
     BalanceDay,
@@ -68,6 +76,9 @@ from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
 from warehouse.usage.selection import Dimension, Selection
 
+WATCHED_SECONDS = 60
+"""The same for what the list of accounts knows of budgets, invoices and rejected rows."""
+
 HEAD_SECONDS = 5
 """How long figures read at the head are shown again before they are read anew."""
 
@@ -82,6 +93,9 @@ def shared_reader() -> LakeReader:
     """The connections that all sessions share, for the settings of this process."""
     settings = load_settings()
     return _reader(settings.model_dump_json(), settings)
+
+
+_LOOKED_AT = "looked-at"
 
 
 class NotSignedIn(Exception):
@@ -132,6 +146,48 @@ def log_missed(account_id: str) -> None:
     gate = open_gate()
     if not gate.user.sees(account_id):
         gate.log("account.enter", "refused", account_id)
+
+
+def looks_as_staff(account_id: str) -> bool:
+    """Whether who opened the page looks at a customer's account; the log tells when that begins.
+
+    That is who signed in as an admin of the platform and has no role of their own in the account.
+    Another account, and :func:`leave_account`, end it.
+    """
+    settings = load_settings()
+    user = visiting(settings).user if settings.has_sign_in else None
+    is_staff = user is not None and user.is_staff and account_id not in user.roles
+    if st.session_state.get(_LOOKED_AT) != (account_id if is_staff else None):
+        _log_leaving()
+        if is_staff:
+            st.session_state[_LOOKED_AT] = account_id
+            open_gate(user).log("account.look", "allowed", account_id)
+    return is_staff
+
+
+def leave_account() -> None:
+    """Have the staff look at no account any more; the log tells it."""
+    _log_leaving()
+    if load_settings().has_sign_in:
+        address.forget("account")
+
+
+def must_choose() -> bool:
+    """Whether who opened the page chooses an account first: the staff is shown none unasked.
+
+    The one user without sign-in has nobody to answer to.
+    """
+    settings = load_settings()
+    if not settings.has_sign_in or address.is_chosen("account"):
+        return False
+    user = visiting(settings).user
+    return user is not None and user.is_staff
+
+
+def _log_leaving() -> None:
+    account_id = st.session_state.pop(_LOOKED_AT, None)
+    if account_id is not None:
+        open_gate().log("account.leave", "allowed", account_id)
 
 
 def gate_of(request: Request) -> Gate:
@@ -285,6 +341,12 @@ def advice_events(gate: Gate, account_id: str, chosen: Advice, page: int) -> Adv
 def explained(gate: Gate, account_id: str, number: str, line: int) -> Explained:
     """What a line of one of the account's invoices is made from; raises MeterhouseError."""
     return _explained(_key(gate, account_id), account_id, number, line, gate)
+
+
+def account_lines(gate: Gate) -> tuple[tuple[Line, ...], Watched]:
+    """Every account with its flags, and what those rest on that is known now. For the staff."""
+    gate.require_staff("accounts")
+    return _account_lines(_key(gate), gate)
 
 
 def closing(gate: Gate, month: date) -> Closing:
@@ -472,6 +534,18 @@ def _advice_events(
 def _explained(key: Key, account_id: str, number: str, line: int, _gate: Gate) -> Explained:
     # Shared, not copied: a line may have very many operations, and all of it is frozen.
     return _gate.enter(account_id).explained(number, line)
+
+
+@st.cache_resource(max_entries=2, ttl="1h", show_spinner="Reading the accounts …")
+def _standings(key: Key, _gate: Gate) -> tuple[Standing, ...]:
+    # Shared, not copied: there may be very many accounts, and all of it is frozen.
+    return gather_standings(_gate)
+
+
+@st.cache_resource(max_entries=2, ttl=WATCHED_SECONDS, show_spinner=False)
+def _account_lines(key: Key, _gate: Gate) -> tuple[tuple[Line, ...], Watched]:
+    watched = gather_watched(_gate, datetime.now(UTC))
+    return lines_of(_standings(key, _gate), watched), watched
 
 
 @st.cache_data(max_entries=8, ttl=HEAD_SECONDS, show_spinner="Trying the close …")

@@ -282,8 +282,8 @@ def start_export(
     """Begin to write the selected usage of an account as a file, at the gate's publication.
 
     ``cookies`` are those of the browser that asks (``st.context.cookies``); only it can fetch the
-    file. Only the staff's has provider cost in it. Raises UnknownAccount unless the user may see the account, MeterhouseError when nothing
-    is published or too many exports are open.
+    file. Only the staff's has provider cost in it. Raises UnknownAccount unless the user may see
+    the account, MeterhouseError when nothing is published or too many exports are open.
     """
     if gate.publication is None:
         raise MeterhouseError("nothing is published yet")

@@ -33,6 +33,7 @@ from billing.budgets.limits import Limit, limits_of
 from billing.budgets.stored import list_budgets, smallest_limit
 from billing.invoices.explain import Explained, explain_line
 from billing.invoices.issued import get_issued
+from billing.invoices.payments import OpenInvoice, open_invoices
 from billing.position import CreditPosition, credit_position
 from billing.store import ReadOnlyStore, Store, acting_as
 from billing.validation import next_month
@@ -380,6 +381,26 @@ class Gate:
         except MeterhouseError as error:
             self.log(deed.action, "failed", account_id, {**details, "error": error})
             raise
+
+    def reached_budgets(self, now: datetime) -> list[Budget]:
+        """Budgets of all accounts whose limit is reached in the period that runs. For the staff."""
+        self.require_staff("budgets")
+        store = self.store()
+        known = {account.account_id: account for account in list_accounts(store, now=now)}
+        running = {
+            each.budget.budget_id: each  # of two open periods the one that runs comes last
+            for each in measure(self.lake(), self.publication, known, list_budgets(store), now)
+        }
+        return [
+            each.budget
+            for each in running.values()
+            if each.use is not None and each.use.amount >= each.budget.limit_amount
+        ]
+
+    def open_invoices(self) -> list[OpenInvoice]:
+        """Invoices of every account that are not paid in full. For the staff."""
+        self.require_staff("invoices")
+        return open_invoices(self.store())
 
     def audit_events(
         self, wanted: audit.AuditFilter, limit: int, offset: int = 0

@@ -706,6 +706,33 @@ select month, currency, cast(sum(cash_minor) as bigint) as purchases_minor,
 from marts.main.fct_book_balance group by month, currency;
 """
 
+# Tokyo's usage cost more than it earned, mallory's earned dollars, acme's euros.
+_STANDING = """
+create table marts.main.rpt_accounts_standing as
+select account.account_id, account.name, account.time_zone, account.currency, account.plan,
+    account.first_usage_date, account.last_usage_date, $today as today,
+    cast(date_trunc('month', $today) as date) as month,
+    coalesce(used.credits, 0)::decimal(38, 9) as credits,
+    coalesce(used.events, 0)::bigint as events,
+    coalesce(used.unrated_events, 0)::bigint as unrated_events,
+    cast(0 as bigint) as unpriced_events, used.provider_cost_usd,
+    case account.account_id when 'acme' then 'EUR' when 'mallory' then 'USD' end
+        as revenue_currency,
+    cast(case account.account_id when 'acme' then 14900 when 'mallory' then 99900 else 0 end
+        as decimal(38, 12)) as revenue_minor,
+    cast(case account.account_id when 'mallory' then 999 - used.provider_cost_usd
+        when 'tokyo' then -used.provider_cost_usd when 'idle' then 0 end
+        as decimal(38, 12)) as margin_usd,
+    coalesce(used.projected_credits, 0)::decimal(38, 9) as projected_credits,
+    used.projected_cost_usd, balance.granted_credits, balance.balance_credits,
+    balance.overage_credits, balance.runway_days, used.run_out_date,
+    case when account.account_id = 'acme' then date '2026-11-17' end as spike_date
+from marts.main.rpt_account as account
+left join marts.main.rpt_overview_month as used
+    on account.account_id = used.account_id and not used.is_complete
+left join marts.main.rpt_credits_balance as balance on account.account_id = balance.account_id;
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -805,6 +832,7 @@ def make_lake(settings: Settings) -> Publication:
             _CREDITS,
             _ADVICE,
             _INVOICES,
+            _STANDING,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
