@@ -204,9 +204,3 @@ def test_a_budget_at_its_limit_is_told(open_page, stocked: Settings):
     shown = text_of(open_page("accounts", stocked, flag="budget"))
     assert "Reached: Monthly limit" in shown
     assert "Tokyo Translators" not in shown
-
-
-def test_an_overdue_invoice_is_told(open_page, invoiced: Settings):
-    shown = text_of(open_page("accounts", invoiced, flag="overdue"))
-    assert "INV-" in shown
-    assert "was due" in shown
