@@ -5,6 +5,9 @@ gate adds ``account_id = $account_id`` itself, bound to the account that was ent
 cannot forget the filter, nor ask past it. Settled figures come from reporting models at the
 published snapshot; what is read at the head says so in its question. Values are always bound.
 
+What is the platform's own business (provider cost, and what follows from it) is blank in every
+answer about an account unless the staff asks: a page cannot show by mistake what it never got.
+
 The gate also knows who asks: only accounts where the user has a role are entered, and what changes
 something or takes a document away is a deed (``app/deeds.py``), refused unless the role is enough
 and logged either way.
@@ -30,6 +33,7 @@ from billing.budgets.limits import Limit, limits_of
 from billing.budgets.stored import list_budgets, smallest_limit
 from billing.invoices.explain import Explained, explain_line
 from billing.invoices.issued import get_issued
+from billing.invoices.payments import OpenInvoice, open_invoices
 from billing.position import CreditPosition, credit_position
 from billing.store import ReadOnlyStore, Store, acting_as
 from billing.validation import next_month
@@ -83,13 +87,14 @@ class AccountQuestion(Generic[Row]):
     state: State = "published"
     columns: Mapping[str, str] = field(default_factory=dict)
 
-    def sql(self) -> str:
-        """The query, filtered by ``$account_id``."""
+    def sql(self, *, is_for_staff: bool = True) -> str:
+        """The query, filtered by ``$account_id``; figures of the platform are null for others."""
         pattern = _REPORTING_MODEL if self.state == "published" else _HEAD_TABLE
         if not pattern.fullmatch(self.model):
             raise ValueError(f"{self.model} may not be read at the {self.state} state")
         table = self.model if self.state == "head" else f"marts.main.{self.model}"
-        text = f"select {_columns(self.row, self.columns)} from {table}"
+        columns = self.columns if is_for_staff else {**self.columns, **_withheld(self.row)}
+        text = f"select {_columns(self.row, columns)} from {table}"
         text += " where account_id = $account_id"
         if self.where:
             text += f" and ({self.where})"
@@ -130,6 +135,14 @@ class SharedQuestion(Generic[Row]):
             raise ValueError(f"{self.model} is not for everyone")
         text = f"select {_columns(self.row, {})} from marts.main.{self.model}"
         return f"{text} order by {self.order}" if self.order else text
+
+
+_OF_THE_PLATFORM = re.compile(r"cost|usd|margin|^price_")
+
+
+def is_of_the_platform(column: str) -> bool:
+    """Whether a column, by its name, tells what usage costs the platform: its own business."""
+    return _OF_THE_PLATFORM.search(column) is not None
 
 
 SHARED_MODELS = ("rpt_freshness", "rpt_usage_category", "rpt_usage_model")
@@ -189,12 +202,22 @@ class AccountReader:
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
 
+    @property
+    def sees_cost(self) -> bool:
+        """Whether the user is told what usage costs the platform: the staff only."""
+        return self._gate.user.is_staff
+
+    def budgets(self) -> list[Budget]:
+        """Its budgets; those of provider cost are the staff's."""
+        found = self.ask_store(list_budgets)
+        return [each for each in found if self.sees_cost or each.unit == "credits"]
+
     def measures(self, now: datetime) -> list[Measure]:
         """Its budgets with what they used in their open periods, settled."""
+        budgets = self.budgets()
 
         def ask(store: Store, account: str) -> list[Measure]:
             known = {account: get_account(store, account, now=now)}
-            budgets = list_budgets(store, account)
             return measure(self._gate.lake(), self._gate.publication, known, budgets, now)
 
         return self.ask_store(ask)
@@ -222,7 +245,12 @@ class AccountReader:
         return self.ask_store(ask)
 
     def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
-        """The alerts that ``budget`` would have sent over past months."""
+        """The alerts that ``budget`` would have sent over past months.
+
+        Raises Forbidden for a budget of provider cost unless the user is told of that.
+        """
+        if budget.unit != "credits" and not self.sees_cost:
+            raise Forbidden("budgets of provider cost are for admins of the platform")
         if budget.account_id != self.account.account_id:
             raise ValueError("the budget is of another account")
         if self._gate.publication is None:
@@ -354,6 +382,26 @@ class Gate:
             self.log(deed.action, "failed", account_id, {**details, "error": error})
             raise
 
+    def reached_budgets(self, now: datetime) -> list[Budget]:
+        """Budgets of all accounts whose limit is reached in the period that runs. For the staff."""
+        self.require_staff("budgets")
+        store = self.store()
+        known = {account.account_id: account for account in list_accounts(store, now=now)}
+        running = {
+            each.budget.budget_id: each  # of two open periods the one that runs comes last
+            for each in measure(self.lake(), self.publication, known, list_budgets(store), now)
+        }
+        return [
+            each.budget
+            for each in running.values()
+            if each.use is not None and each.use.amount >= each.budget.limit_amount
+        ]
+
+    def open_invoices(self) -> list[OpenInvoice]:
+        """Invoices of every account that are not paid in full. For the staff."""
+        self.require_staff("invoices")
+        return open_invoices(self.store())
+
     def audit_events(
         self, wanted: audit.AuditFilter, limit: int, offset: int = 0
     ) -> list[audit.AuditEvent]:
@@ -445,7 +493,9 @@ class Gate:
         if question.state == "published" and self.publication is None:
             raise ValueError("nothing is published yet")
         found = self._reader.rows(
-            question.sql(),
+            question.sql(is_for_staff=self.user.is_staff)
+            if isinstance(question, AccountQuestion)
+            else question.sql(),
             parameters,
             publication=self.publication if question.state == "published" else None,
         )
@@ -458,6 +508,11 @@ def _declared(stored: StoredAccount) -> Account:
     return Account(
         stored.account_id, term.name, term.time_zone, term.currency, term.plan, None, None, None
     )
+
+
+def _withheld(row: type) -> dict[str, str]:
+    """The expressions that blank the columns of the platform in a row of an account."""
+    return {item.name: "null" for item in fields(row) if is_of_the_platform(item.name)}
 
 
 def _columns(row: type, expressions: Mapping[str, str]) -> str:

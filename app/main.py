@@ -9,6 +9,7 @@ from app.markup import empty, tag
 from app.sign_in import Visitor
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from app.users import User
+from app.views.parts import place_banner
 from app.views.sign_in import draw_stranger, draw_unverified, draw_way_in
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings, load_settings
@@ -24,6 +25,7 @@ PAGES = {
         ("views/members.py", "Members", ":material/group:", "members"),
     ],
     "Admin": [
+        ("views/accounts.py", "Accounts", ":material/corporate_fare:", "accounts"),
         ("views/data_health.py", "Data health", ":material/monitor_heart:", "data-health"),
         ("views/closing.py", "Closing", ":material/event_available:", "closing"),
         ("views/audit_log.py", "Audit log", ":material/policy:", "audit-log"),
@@ -122,8 +124,11 @@ def main() -> None:
             st.html(tag("p", f"Signed in as {visitor.claimed}", class_="mh-soft"))
             if st.button("Sign out", key="sign-out"):
                 if visitor.user is not None:
+                    context.leave_account()
                     context.open_gate(visitor.user).log("sign-out", "allowed")
                 st.logout()
+    if settings.has_sign_in and visitor.user is not None and visitor.user.is_staff:
+        place_banner()
     page.run()
 
 

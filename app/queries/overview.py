@@ -209,7 +209,8 @@ class Overview:
     ``days`` reach from the first day of the month before to the last day of usage in the month;
     ``path`` are the days to come, today being the first; none in a complete month. ``record`` is
     how past projections of the account fared, made about as late in their months.
-    ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents.
+    ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents. Without
+    ``sees_cost`` every provider cost is None, whatever it is.
     """
 
     account: Account
@@ -222,6 +223,7 @@ class Overview:
     models: tuple[ModelUse, ...]
     agents: tuple[AgentUse, ...]
     sparklines: dict[str, tuple[Decimal, ...]]
+    sees_cost: bool
 
     @property
     def is_in_credits(self) -> bool:
@@ -262,6 +264,7 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         models=tuple(reader.ask(MODELS, month=month)),
         agents=tuple(agents),
         sparklines=sparklines(top, agent_days, last, in_credits=in_credits),
+        sees_cost=reader.sees_cost,
     )
 
 

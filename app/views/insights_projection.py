@@ -102,13 +102,17 @@ def _projection(outlook: Outlook, view: InsightsView, names: Names) -> None:
         Column(PARTS[view.part]),
         Column("Projected", True),
         Column("80 % range", True, help="Of a part by itself: the ranges do not add up"),
-        Column("Provider cost", True, True, "Expected for the whole month, US dollars"),
     ]
+    if outlook.sees_cost:
+        columns.append(
+            Column("Provider cost", True, True, "Expected for the whole month, US dollars")
+        )
     parts = outlook.parts.get(view.part, ())
-    write(table(columns, [_part_row(part, names) for part in parts[:PARTS_SHOWN]]))
-    if parts[PARTS_SHOWN:]:
-        with st.expander(f"{len(parts) - PARTS_SHOWN} more"):
-            write(table(columns, [_part_row(part, names) for part in parts[PARTS_SHOWN:]]))
+    rows = [_part_row(part, names)[: len(columns)] for part in parts]
+    write(table(columns, rows[:PARTS_SHOWN]))
+    if rows[PARTS_SHOWN:]:
+        with st.expander(f"{len(rows) - PARTS_SHOWN} more"):
+            write(table(columns, rows[PARTS_SHOWN:]))
 
 
 def _part_row(part: Projection, names: Names) -> list[Child]:

@@ -339,8 +339,8 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
     first = _average(totals, by_day) if totals.is_complete else _projection(totals, name, by_day)
     failed = _behind(view, statuses=("error", "cancelled"))
     for pair in (
-        (first, _cost(totals, by_model)),
-        (_operations(totals, _behind(view), failed), _tokens(totals, by_model)),
+        (first, _cost(totals, by_model) if view.sees_cost else _agent_count(view)),
+        (_operations(totals, _behind(view), failed), _tokens(view, totals, by_model)),
     ):
         for column, tile in zip(st.columns(2, gap="small", wrap=False), pair, strict=True):
             with column, card(tile.key):
@@ -388,6 +388,16 @@ def _cost(totals: MonthTotals, href: str) -> Tile:
     )
 
 
+def _agent_count(view: Overview) -> Tile:
+    return Tile(
+        "agents-in-use",
+        "Agents",
+        formats.number(len(view.agents)),
+        f"on {formats.plural(len(view.models), 'model')}",
+        _behind(view, (Dimension.AGENT,)),
+    )
+
+
 def _operations(totals: MonthTotals, href: str, failed_href: str) -> Tile:
     failed = (
         f"{formats.number(totals.failed_events)} failed"
@@ -402,17 +412,15 @@ def _operations(totals: MonthTotals, href: str, failed_href: str) -> Tile:
     )
 
 
-def _tokens(totals: MonthTotals, href: str) -> Tile:
+def _tokens(view: Overview, totals: MonthTotals, href: str) -> Tile:
     cost, tokens = totals.provider_cost_usd, totals.total_tokens
-    return Tile(
-        "tokens",
-        "Tokens",
-        formats.compact(tokens),
-        f"{formats.usd(cost * 1_000_000 / tokens)} a million"
-        if cost and tokens
-        else "no cost known",
-        href,
-    )
+    if cost and tokens:
+        detail = f"{formats.usd(cost * 1_000_000 / tokens)} a million"
+    elif view.sees_cost:
+        detail = "no cost known"
+    else:
+        detail = f"{formats.compact(tokens // totals.events)} an operation" if tokens else ""
+    return Tile("tokens", "Tokens", formats.compact(tokens), detail, href)
 
 
 def _rate(part: int, whole: int) -> str:
@@ -553,13 +561,14 @@ def _models(view: Overview) -> None:
             Column("Credits", True),
             Column("Share", is_wide_only=True),
             Column("Credits / M tokens", True, True, "Credits for a million tokens"),
-            Column("Provider cost", True, help="Tokens × list price, US dollars"),
         ]
-        shown, rest = view.models[:MODELS_SHOWN], view.models[MODELS_SHOWN:]
-        write(table(columns, [_model_row(use, view) for use in shown]))
-        if rest:
+        if view.sees_cost:
+            columns.append(Column("Provider cost", True, help="Tokens × list price, US dollars"))
+        rows = [_model_row(use, view)[: len(columns)] for use in view.models]
+        write(table(columns, rows[:MODELS_SHOWN]))
+        if rest := rows[MODELS_SHOWN:]:
             with st.expander(f"{len(rest)} more"):
-                write(table(columns, [_model_row(use, view) for use in rest]))
+                write(table(columns, rest))
 
 
 def _model_row(use: ModelUse, view: Overview) -> list[Child]:

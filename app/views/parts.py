@@ -1,6 +1,7 @@
 """Pieces of layout that the pages share."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 import streamlit as st
 
@@ -29,11 +30,41 @@ def write(*parts: Child) -> None:
     st.html(join(parts))
 
 
+_BANNER: ContextVar[st.delta_generator.DeltaGenerator | None] = ContextVar("banner", default=None)
+
+
+def place_banner() -> None:
+    """Keep the place above the page where the staff is told whose account they look at."""
+    _BANNER.set(st.container(key="staff-banner"))
+
+
+def _banner(account: Account) -> None:
+    place = _BANNER.get() or st.container(key="staff-banner")
+    with place:
+        write(
+            tag(
+                "div",
+                tag(
+                    "span",
+                    "You are looking at ",
+                    tag("b", formats.clip(account.name, 60)),
+                    " as staff",
+                ),
+                link("accounts", "Leave", label=f"Leave {account.name}"),
+                class_="mh-staff",
+                role="note",
+            )
+        )
+
+
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     """The account chooser, those with usage first; what the address asked for in vain.
 
-    To ask for an account that one may not see is logged, whether or not it exists.
+    To ask for an account that one may not see is logged, whether or not it exists. Who signed in as
+    staff chooses on the page Accounts first, and is told all the while whose account it is.
     """
+    if context.must_choose():
+        st.switch_page("views/accounts.py")
     by_id = {account.account_id: account for account in accounts}
     by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
     chosen, missed = address.choose(
@@ -44,6 +75,8 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     )
     if missed is not None:
         context.log_missed(missed)
+    if context.looks_as_staff(chosen):
+        _banner(by_id[chosen])
     return by_id[chosen], missed
 
 

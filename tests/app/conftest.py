@@ -22,6 +22,7 @@ PAGES = {
     "invoices": "views/invoices.py",
     "insights": "views/insights.py",
     "budgets": "views/budgets.py",
+    "accounts": "views/accounts.py",
     "data health": "views/data_health.py",
     "closing": "views/closing.py",
     "members": "views/members.py",
