@@ -96,6 +96,13 @@ class LakeReader:
                 self._drop_head()
             return self._latest()
 
+    def open_published(self) -> None:
+        """Open the connection to what is published now, which the next question then finds."""
+        publication = self.publication()
+        if publication is not None:
+            with self._lock:
+                self._pinned_at(publication)
+
     def has_lake(self, lake: Lake) -> bool:
         """Whether the lake was ever written."""
         with self._lock:
