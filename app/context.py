@@ -64,6 +64,7 @@ from app.queries.usage import (
     gather_summary,
     gather_tags,
 )
+from app.query_times import time_store
 from app.usage_address import EventKey, UsageView
 from app.users import User
 from billing import audit, invitations
@@ -439,7 +440,9 @@ def _data_health(key: Key, today: date, _gate: Gate) -> DataHealth:
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda store: store.close())
 def _store(key: str, _settings: Settings) -> Store:
-    return open_store(_settings)
+    store = open_store(_settings)
+    time_store(store.engine)
+    return store
 
 
 @st.cache_data(max_entries=200, ttl="1h", show_spinner=False)

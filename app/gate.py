@@ -288,6 +288,8 @@ class LakeAt:
         self, sql: str, parameters: Mapping[str, Any], *, publication: Publication | None = None
     ) -> list[tuple[Any, ...]]:
         """The rows of a query with named parameters, at ``publication`` or at the head."""
+        if publication and all(isinstance(value, str) for value in parameters.values()):
+            return self.reader.settled_rows(sql, parameters, publication)
         return self.reader.rows(sql, parameters, publication=publication)
 
 
@@ -346,8 +348,10 @@ class Gate:
         if not (account_id.isascii() and account_id.isprintable()):
             raise UnknownAccount(account_id)  # no id has such letters, and NUL ends a query
         if self.publication is not None:
-            for account in self.rows(_ACCOUNT, {"account_id": account_id}):
-                return AccountReader(self, account)
+            for values in self._reader.settled_rows(
+                _ACCOUNT.sql(), {"account_id": account_id}, self.publication
+            ):
+                return AccountReader(self, Account(*values))
         if self._store is not None:
             try:
                 return AccountReader(self, _declared(get_account(self._store(), account_id)))

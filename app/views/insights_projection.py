@@ -1,5 +1,7 @@
 """The projection's sections of Insights: the month by its parts, and how past months fared."""
 
+from functools import partial
+
 import streamlit as st
 
 from app import charts_insights, context, formats, theme
@@ -27,7 +29,7 @@ from app.queries.insights_projection import (
     track_record,
 )
 from app.queries.usage import Names
-from app.views.parts import card, row, write
+from app.views.parts import card, draw_chart, row, write
 
 PARTS_SHOWN = 10
 NO_MODEL = "(none)"
@@ -202,8 +204,8 @@ def _backtest(outlook: Outlook, view: InsightsView) -> None:
             class_="mh-keys mh-keys-left",
         ),
     )
-    st.altair_chart(
-        charts_insights.replay_chart(rows, theme.palette(st.context.theme.type)),
+    draw_chart(
+        partial(charts_insights.replay_chart, rows, theme.palette(st.context.theme.type)),
         key="replays",
         alt=f"{formats.plural(len(rows), 'month')} as projected and as they came",
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -54,7 +55,16 @@ from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
 from app.views.insights_incidents import explanation, title, usage_behind
 from app.views.insights_projection import record_text, thin_badge
-from app.views.parts import card, choose_account, no_accounts, nothing_published, row, watch, write
+from app.views.parts import (
+    card,
+    choose_account,
+    draw_chart,
+    no_accounts,
+    nothing_published,
+    row,
+    watch,
+    write,
+)
 from billing.incidents import Incident
 from warehouse.usage.selection import Dimension, Selection
 
@@ -143,10 +153,10 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         write(_unrated(view, view.totals))
     budget = gate.enter(account.account_id).monthly_limit(month) if view.is_in_credits else None
     _totals(view, view.totals, budget)
-    partial = _running_day(view, fresh)
+    running = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
     with left:
-        _trend(gate, view, partial, budget)
+        _trend(gate, view, running, budget)
     with right:
         _categories(view, view.totals)
     left, right = row("who", 1.12, 1)
@@ -233,8 +243,8 @@ def _totals(view: Overview, totals: MonthTotals, budget: Decimal | None) -> None
         with pace:
             rows = charts.pace_rows(view.days, view.month, view.path, measure)
             write(_pace_key(view, totals, name, before, budget))
-            st.altair_chart(
-                charts.pace_chart(rows, _palette(), measure, budget),
+            draw_chart(
+                partial(charts.pace_chart, rows, _palette(), measure, budget),
                 key="pace",
                 alt=f"{measure.title} summed over the days of {name}",
             )
@@ -427,11 +437,11 @@ def _rate(part: int, whole: int) -> str:
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
 
 
-def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | None) -> None:
+def _trend(gate: Gate, view: Overview, running: date | None, budget: Decimal | None) -> None:
     measure = _measure(view)
     days = (next_month(view.month) - view.month).days
     daily = None if budget is None else budget / days
-    rows = charts.trend_rows(view.days, view.month, partial, view.path, measure)
+    rows = charts.trend_rows(view.days, view.month, running, view.path, measure)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["value"] > row["base"] for row in rows)
     with card("trend"):
@@ -451,8 +461,8 @@ def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | N
                 link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )
         )
-        state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette(), measure, daily),
+        state = draw_chart(
+            partial(charts.trend_chart, rows, view.month, _palette(), measure, daily),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
             alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",

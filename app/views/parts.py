@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
+from typing import Any, Literal
 
+import altair
 import streamlit as st
+from altair.utils import schemapi
 
 from app import address, context, formats
 from app.gate import Account, Gate
@@ -55,6 +59,29 @@ def _banner(account: Account) -> None:
                 role="note",
             )
         )
+
+
+def draw_chart(
+    make: "partial[altair.LayerChart]",
+    *,
+    key: str,
+    alt: str,
+    on_select: Literal["ignore", "rerun"] = "ignore",
+) -> Any:
+    """Draw the chart that ``make()`` makes, and tell what is selected in it.
+
+    It is made once for all sessions that show the same figures.
+    """
+    return st.vega_lite_chart(spec=_spec(repr(make), make), key=key, alt=alt, on_select=on_select)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _spec(figures: str, _make: "partial[altair.LayerChart]") -> dict[str, Any]:
+    # Altair would hold every part to Vega-Lite's schema, which takes longer than all the rest of
+    # a page. The tests do that.
+    with schemapi.debug_mode(False):
+        spec: dict[str, Any] = _make().to_dict(validate=False)
+    return spec
 
 
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -52,7 +53,15 @@ from app.usage_address import (
     render,
 )
 from app.usage_address import link as view_link
-from app.views.parts import card, choose_account, no_accounts, nothing_published, watch, write
+from app.views.parts import (
+    card,
+    choose_account,
+    draw_chart,
+    no_accounts,
+    nothing_published,
+    watch,
+    write,
+)
 from app.views.usage_event import draw_event
 from app.views.usage_export import draw_export
 from app.views.usage_filters import (
@@ -280,8 +289,8 @@ def _summary(
                 class_="mh-keys mh-keys-left",
             )
         )
-        state = st.altair_chart(
-            charts.usage_chart(rows, _palette()),
+        state = draw_chart(
+            partial(charts.usage_chart, rows, _palette()),
             key=f"usage-chart-{crc32(view_link(account.account_id, view).encode())}",
             on_select="rerun",
             alt=f"{'Credits' if in_credits else 'Operations'} {per}, {len(rows)} bars",
