@@ -48,6 +48,7 @@ bench: $(VENV)/development ## Measure against the bare engine and what one would
 	$(BIN)/python -m benchmarks.spikes
 	$(BIN)/python -m benchmarks.budgets
 	$(BIN)/python -m benchmarks.invoices
+	$(BIN)/python -m benchmarks.pages
 
 focus: $(VENV)/focus/ready ## Set FOCUS's own validator up, which the tests then run (needs Python 3.12)
 

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import shutil
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -35,8 +34,7 @@ from benchmarks.measuring import machine
 from benchmarks.usage import UNTIL, ensure_home, plain_file, run_meterhouse
 from benchmarks.visitors import Tally, visit_together
 from orchestration.supervisor import supervising
-from warehouse.lake import catalog_file, engine_config
-from warehouse.locks import Lake
+from warehouse.lake import engine_config
 from warehouse.settings import ROOT, Settings, load_settings
 
 START_SECONDS = 120
@@ -177,21 +175,8 @@ def copied(kept: Settings, folder: Path) -> Iterator[Settings]:
             copy_function=copy,
             ignore=shutil.ignore_patterns(plain_file(kept.home).name),
         )
-        lakes: tuple[Lake, ...] = ("raw", "marts")
-        for lake in lakes:
-            _move(settings, lake)
+        run_meterhouse(settings, "relocate")
         yield settings
-
-
-def _move(settings: Settings, lake: Lake) -> None:
-    """Tell a lake's catalog where its files lie now."""
-    connection = sqlite3.connect(catalog_file(settings, lake))
-    with connection:
-        connection.execute(
-            "update ducklake_metadata set value = ? where key = 'data_path'",
-            [settings.lake_files(lake)],
-        )
-    connection.close()
 
 
 @contextmanager
