@@ -23,6 +23,7 @@ PAGES = {
     "insights": "views/insights.py",
     "budgets": "views/budgets.py",
     "data health": "views/data_health.py",
+    "first source": "views/first_source.py",
     "closing": "views/closing.py",
     "members": "views/members.py",
     "audit log": "views/audit_log.py",
