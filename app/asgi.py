@@ -22,7 +22,7 @@ from starlette.middleware import Middleware
 from app import api, exports, metrics, payments, receipts, sign_in
 from app.exports import close_export_desk
 from app.long_address import ShortenAddress
-from app.markup import empty
+from app.markup import Child, empty, join, support
 from warehouse.errors import MeterhouseError
 from warehouse.logs import configure_logging
 from warehouse.settings import load_settings
@@ -48,19 +48,18 @@ async def warm_up(_: st.App) -> AsyncIterator[None]:
     close_export_desk()
 
 
+UNEXPECTED = (
+    "Something unexpected happened. Load the page again. The server's log has the details; its "
+    "admins find what is broken with meterhouse doctor."
+)
+
+
 def say_what_failed(error: Exception) -> bool:
     """In place of a traceback: what to do. The traceback itself goes to the log."""
     logging.getLogger("meterhouse.app").error("a page failed", exc_info=error)
-    if isinstance(error, MeterhouseError):
-        st.html(empty("This page cannot be shown", str(error)))
-    else:
-        st.html(
-            empty(
-                "This page cannot be shown",
-                "Something unexpected happened; the server's log has the details.",
-                commands=("meterhouse doctor",),
-            )
-        )
+    told = str(error) if isinstance(error, MeterhouseError) else UNEXPECTED
+    more: Child = join(["If it stays so, ask: ", support(_settings)])
+    st.html(empty("This page cannot be shown", told, more))
     return True
 
 

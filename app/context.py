@@ -9,6 +9,7 @@ import streamlit as st
 from starlette.requests import Request
 
 from app import address, formats, sign_in
+from app.first_source import Found
 from app.gate import Account, Gate
 from app.lake import LakeReader
 from app.queries.accounts import (
@@ -28,6 +29,7 @@ from app.queries.credits import (
     gather_ledger,
 )
 from app.queries.data_health import DataHealth, gather_data_health
+from app.queries.first_source import gather_first_source
 from app.queries.insights_advice import (
     Advice,
     AdviceEvents,
@@ -236,6 +238,12 @@ def data_health(gate: Gate, today: date) -> DataHealth:
     return _data_health(_key(gate), today, gate)
 
 
+def first_source(gate: Gate) -> Found:
+    """How far the house is on the way to its own usage, at most :data:`HEAD_SECONDS` old."""
+    gate.require_staff("first source")
+    return _first_source(_key(gate), gate)
+
+
 def today(gate: Gate, account: Account) -> date:
     """The account's day at the time that the published figures reach."""
     as_of = freshness(gate).as_of
@@ -436,6 +444,11 @@ def _pending(key: Key, account_id: str, _gate: Gate) -> Pending:
 @st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
 def _data_health(key: Key, today: date, _gate: Gate) -> DataHealth:
     return gather_data_health(_gate, today)
+
+
+@st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
+def _first_source(key: Key, _gate: Gate) -> Found:
+    return gather_first_source(open_gate(_gate.user))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda store: store.close())

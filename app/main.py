@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app import context
-from app.markup import empty, tag
+from app.markup import empty, support, tag
 from app.sign_in import Visitor
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from app.users import User
@@ -27,6 +27,7 @@ PAGES = {
     "Admin": [
         ("views/accounts.py", "Accounts", ":material/corporate_fare:", "accounts"),
         ("views/data_health.py", "Data health", ":material/monitor_heart:", "data-health"),
+        ("views/first_source.py", "First source", ":material/input:", "first-source"),
         ("views/closing.py", "Closing", ":material/event_available:", "closing"),
         ("views/audit_log.py", "Audit log", ":material/policy:", "audit-log"),
     ],
@@ -92,7 +93,10 @@ def main() -> None:
         page_title=settings.platform_name,
         page_icon=str(ICON),
         layout="wide",
-        menu_items={"About": f"{settings.platform_name} · help at {settings.support_email}"},
+        menu_items={
+            "Get help": settings.support_link,
+            "About": f"{settings.platform_name} · help at {settings.support_email}",
+        },
     )
     st.logo(str(LOGO), size="large")
     st.html(STYLES)
@@ -119,14 +123,16 @@ def main() -> None:
         ],
         position="sidebar" if is_admitted else "hidden",
     )
-    if settings.has_sign_in and visitor.claimed:
-        with st.sidebar.container(key="who"):
+    st.set_page_config(page_title=f"{page.title} · {settings.platform_name}")
+    with st.sidebar.container(key="foot"):
+        if settings.has_sign_in and visitor.claimed:
             st.html(tag("p", f"Signed in as {visitor.claimed}", class_="mh-soft"))
             if st.button("Sign out", key="sign-out"):
                 if visitor.user is not None:
                     context.leave_account()
                     context.open_gate(visitor.user).log("sign-out", "allowed")
                 st.logout()
+        st.html(tag("p", "Questions? ", support(settings), class_="mh-soft"))
     if settings.has_sign_in and visitor.user is not None and visitor.user.is_staff:
         place_banner()
     page.run()

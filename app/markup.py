@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 
+from warehouse.settings import Settings
+
 
 class Html(str):
     """Markup that was built here and needs no escaping."""
@@ -63,6 +65,19 @@ def link(href: str, *children: Child, label: str | None = None, class_: str = ""
     ``href`` is relative: a page's name and its parameters, or parameters alone.
     """
     return tag("a", *children, href=href, class_=f"mh-to {class_}".strip(), aria_label=label)
+
+
+def support(settings: Settings, text: str | None = None) -> Html:
+    """A link to the platform's support, wherever the settings say that this is."""
+    is_page = bool(settings.support_url)
+    return tag(
+        "a",
+        text or ("Help" if is_page else settings.support_email),
+        href=settings.support_link,
+        target="_blank" if is_page else None,
+        rel="noopener" if is_page else None,
+        class_="mh-out",
+    )
 
 
 @dataclass(frozen=True)
@@ -298,7 +313,7 @@ def empty(title: str, *lines: Child, commands: Sequence[str] = ()) -> Html:
     return tag(
         "div",
         tag("h3", title),
-        *(tag("p", line) for line in lines),
+        *(tag("p", line) for line in lines if line is not None),
         tag("pre", "\n".join(commands)) if commands else None,
         class_="mh-empty",
     )

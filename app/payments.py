@@ -20,6 +20,7 @@ from starlette.routing import Route
 from app.context import NotSignedIn, gate_of
 from app.deeds import FINISH_PURCHASE, PAY_AT_DEMO
 from app.gate import UnknownAccount
+from app.markup import support
 from app.users import Deed, Forbidden
 from billing.gateways import gateway_for
 from billing.gateways.demo import CHECKOUT_PATH, DemoGateway
@@ -41,7 +42,8 @@ _LOG = logging.getLogger("meterhouse.app")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -245,6 +247,9 @@ def _checkout_page(demo: DemoGateway, session_id: str, note: str = "") -> Respon
     )
 
 
+ICON = '<link rel="icon" href="/app/static/icon.png">'
+"""The app's own icon, for pages that Streamlit does not draw."""
+
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: Canvas; color: CanvasText; }
@@ -252,7 +257,9 @@ main { max-width: 26rem; margin: 8vh auto; padding: 1.5rem; border: 1px solid Gr
        border-radius: 12px; }
 .demo { background: #8a5300; color: #fff; text-align: center; padding: .6rem; font-weight: 600; }
 .price { font-size: 2rem; font-weight: 600; white-space: nowrap; margin: .2rem 0 1rem; }
-.note { color: #c62828; }
+.note { color: light-dark(#b3261e, #f2b8b5); }
+.help { margin: 1.5rem 0 0; font-size: .9rem; }
+a { color: light-dark(#1d4ed8, #a5b4fc); }
 form { display: grid; gap: .6rem; }
 button { font: inherit; padding: .7rem; border-radius: 8px; border: 1px solid GrayText; }
 .pay { background: #1d4ed8; border-color: #1d4ed8; color: #fff; font-weight: 600; }
@@ -265,8 +272,9 @@ def _page(title: str, content: str, status: int = 200, *, is_demo: bool = True) 
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"{banner}<main><h1>{escape(title)}</h1>{content}</main></body></html>",
+        f"{ICON}<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"{banner}<main><h1>{escape(title)}</h1>{content}"
+        f'<p class="help">Questions? {support(load_settings())}</p></main></body></html>',
         status,
         headers=_HEADERS,
     )

@@ -11,6 +11,8 @@ from app import formats
 from app.context import NotSignedIn, gate_of
 from app.deeds import READ_RECEIPT
 from app.gate import UnknownAccount
+from app.markup import support
+from app.payments import ICON
 from app.users import Forbidden
 from billing.accounts import get_account
 from billing.purchases import Purchase, get_purchase
@@ -20,7 +22,8 @@ from warehouse.settings import Settings, load_settings
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -111,9 +114,9 @@ def receipt_page(bought: Purchase, terms: Term, settings: Settings) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>"
+        f"{ICON}<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>"
         f"<header><h1>{escape(title)}</h1><div>{escape(settings.platform_name)}"
-        f'<div class="soft">{escape(settings.support_email)}</div></div></header>{demo}'
+        f'<div class="soft">{support(settings)}</div></div></header>{demo}'
         f"<dl>{listed}</dl><table><thead><tr><th>What</th><th>Amount</th></tr></thead>"
         f"<tbody>{rows}</tbody><tfoot><tr><td>Paid</td><td>{escape(total)}</td></tr></tfoot>"
         '</table><p class="soft">A receipt of payment, not an invoice.</p></main></body></html>'

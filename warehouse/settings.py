@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     support_email: str = Field(
         default="support@craveva.example", description="Where the platform's users find help."
     )
+    support_url: str = Field(
+        default="",
+        description="Page that the app's help links open; empty writes to the support address.",
+    )
     app_address: str = Field(
         default="127.0.0.1",
         description="Address that the app listens on; beyond loopback it needs sign-in.",
@@ -204,6 +208,8 @@ class Settings(BaseSettings):
             )
         if not self.sign_in_url.endswith("/oauth2callback"):
             raise ValueError("METERHOUSE_OIDC_REDIRECT_URL has to end with /oauth2callback")
+        if self.support_url and not self.support_url.startswith(("https://", "http://")):
+            raise ValueError("METERHOUSE_SUPPORT_URL has to begin with https:// or http://")
         name, equals, value = self.admin_claim.partition("=")
         if self.admin_claim and not (name.strip() and equals and value.strip()):
             raise ValueError(
@@ -220,6 +226,11 @@ class Settings(BaseSettings):
     def sign_in_url(self) -> str:
         """Where the OIDC provider leads back to."""
         return self.oidc_redirect_url or f"{self.public_url}/oauth2callback"
+
+    @property
+    def support_link(self) -> str:
+        """Where a link to the platform's support leads."""
+        return self.support_url or f"mailto:{self.support_email}"
 
     @property
     def mail_folder(self) -> Path:

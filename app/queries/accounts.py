@@ -201,6 +201,8 @@ class Line:
     flags: tuple[Flag, ...]
 
 
+_ORDER = tuple(FLAGS.values())
+
 SORTS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.standing.name.lower(),
     "balance": lambda line: line.standing.balance_credits,
@@ -210,8 +212,6 @@ SORTS: dict[str, Callable[[Line], Any]] = {
     "flags": lambda line: tuple(flag.key in {f.key for f in line.flags} for flag in _ORDER),
 }
 """What the list can be sorted by; accounts without such a figure come last."""
-
-_ORDER = tuple(FLAGS.values())
 
 
 def lines_of(standings: Sequence[Standing], watched: Watched) -> tuple[Line, ...]:

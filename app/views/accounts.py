@@ -54,7 +54,16 @@ from app.queries.accounts import (
     ordered,
     overdue,
 )
-from app.views.parts import card, no_accounts, nothing_published, pager, row, watch, write
+from app.views.parts import (
+    card,
+    no_accounts,
+    nothing_published,
+    pager,
+    row,
+    status_line,
+    watch,
+    write,
+)
 
 _PLANS = {
     "prepaid": "prepaid",
@@ -75,11 +84,11 @@ def draw() -> None:
         return
     lines, watched = context.account_lines(gate)
     if not lines:
-        write(no_accounts())
+        write(no_accounts(gate))
         watch(gate.publication)
         return
     view, remarks = parse(address.read())
-    write(_status_line(gate))
+    write(status_line(gate, "UTC"))
     _tiles(lines)
     view = _search(view)
     shown = ordered(found(lines, view.text, view.flag), view.sort, is_descending=view.is_descending)
@@ -90,17 +99,6 @@ def draw() -> None:
         write(notice("quiet", "Not all of this address could be used.", *remarks))
     _list(gate, view, lines, shown, pages, watched)
     watch(gate.publication)
-
-
-def _status_line(gate: Gate) -> Html:
-    publication, as_of = gate.publication, context.freshness(gate).as_of
-    return tag(
-        "div",
-        tag("span", f"data as of {formats.moment(as_of)}"),
-        badge(f"Settled · snapshot {publication.marts_snapshot}", "good") if publication else None,
-        tag("span", "each in its own month; invoices and rejected rows as of now"),
-        class_="mh-status",
-    )
 
 
 def _tiles(lines: Sequence[Line]) -> None:

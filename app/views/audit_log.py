@@ -11,7 +11,7 @@ from app import context, formats
 from app.gate import Gate
 from app.markup import Child, Column, badge, empty, figure, heading, named, tag
 from app.markup import table as draw_table
-from app.views.parts import card, watch, write
+from app.views.parts import card, live_line, watch, write
 from billing.audit import OUTCOMES, AuditEvent, AuditFilter
 
 SHOWN = 50
@@ -28,12 +28,17 @@ def draw() -> None:
         write(empty("Nothing was done yet", "The log begins with the operational store."))
         watch(gate.publication)
         return
+    write(live_line(datetime.now(UTC)))
     wanted = _filters(gate)
     count = gate.audit_count(wanted)
     with card("audit", fills=False):
         write(heading("What was done", f"{formats.plural(count, 'row')}, the newest first, UTC"))
         if not count:
-            write(empty("Nothing matches", "No row of the log is as filtered."))
+            write(
+                empty("Nothing was done yet", "Whoever signs in, buys or changes is told of here.")
+                if wanted == AuditFilter()
+                else empty("Nothing matches", "No row of the log is as filtered. Widen a filter.")
+            )
         else:
             pages = (count + SHOWN - 1) // SHOWN
             page = 1
@@ -62,17 +67,19 @@ def draw() -> None:
 
 def _filters(gate: Gate) -> AuditFilter:
     with st.container(key="audit-filters", horizontal=True, vertical_alignment="bottom"):
-        actor = st.text_input("Who", key="audit-actor", placeholder="an address", width=220)
+        actor = st.text_input("Who", key="audit-actor", placeholder="an address", width=190)
         action = st.selectbox(
             "What",
             gate.audit_actions(),
             index=None,
             placeholder="Everything",
             key="audit-action",
-            width=200,
+            width=180,
         )
-        account = st.text_input("Account", key="audit-account", placeholder="an id", width=160)
-        outcomes = st.multiselect("Outcome", OUTCOMES, key="audit-outcome", width=220)
+        account = st.text_input("Account", key="audit-account", placeholder="an id", width=130)
+        outcomes = st.multiselect(
+            "Outcome", OUTCOMES, key="audit-outcome", placeholder="All", width=170
+        )
         first = st.date_input("From", None, key="audit-first", format="YYYY-MM-DD", width=150)
         last = st.date_input("To", None, key="audit-last", format="YYYY-MM-DD", width=150)
     return AuditFilter(

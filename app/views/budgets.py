@@ -13,7 +13,7 @@ from app.deeds import CHANGE_ALERTS, REMOVE_BUDGET, SAVE_BUDGET, SEND_TEST
 from app.gate import Account, AccountReader
 from app.markup import Child, Column, badge, empty, figure, heading, join, meter, named, notice, tag
 from app.markup import table as draw_table
-from app.views.parts import card, choose_account, no_accounts, watch, write
+from app.views.parts import card, choose_account, no_accounts, status_line, watch, write
 from billing.alerts.delivery import send_due
 from billing.alerts.outbox import domain_of, history, put_test
 from billing.alerts.rules import AlertRule, change_rule, rules_of
@@ -60,7 +60,7 @@ def draw() -> None:
     gate = context.open_gate()
     accounts = context.accounts(gate)
     if not accounts:
-        write(tag("h1", "Budgets"), no_accounts())
+        write(tag("h1", "Budgets"), no_accounts(gate))
         watch(gate.publication)
         return
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
@@ -80,6 +80,7 @@ def draw() -> None:
         write(notice("warn", "Budgets cannot be shown", str(error)))
         watch(gate.publication)
         return
+    write(status_line(gate, account.time_zone))
     _list(found)
     if reader.may(SAVE_BUDGET):
         _editor(reader, found)

@@ -8,7 +8,6 @@ from decimal import Decimal
 import streamlit as st
 
 from app import address, context, formats
-from app.gate import Gate
 from app.invoices_address import (
     STATES,
     ClosingView,
@@ -48,7 +47,7 @@ from app.queries.closing import (
     gather_months,
     last_month,
 )
-from app.views.parts import card, nothing_published, pager, row, watch, write
+from app.views.parts import card, nothing_published, pager, row, status_line, watch, write
 from warehouse.errors import MeterhouseError
 
 _KINDS = {"issued": "good", "ready": "accent", "held": "warn"}
@@ -91,7 +90,8 @@ def draw() -> None:
         write(empty("No month can be closed yet", with_code(str(error))))
         watch(gate.publication)
         return
-    write(_status_line(gate, now))
+    tried = tag("span", "a close that is only tried: nothing is written")
+    write(status_line(gate, "UTC", after=[tried]))
     _tiles(closing)
     _held(closing.held())
     _accounts(closing, view)
@@ -114,17 +114,6 @@ def _choose(months: Sequence[date], asked: date) -> date:
     )
     state["closing-followed"] = chosen
     return chosen
-
-
-def _status_line(gate: Gate, now: datetime) -> Html:
-    publication = gate.publication
-    return tag(
-        "div",
-        tag("span", formats.moment(now)),
-        badge(f"Settled · snapshot {publication.marts_snapshot}", "good") if publication else None,
-        tag("span", "a close that is only tried: nothing is written"),
-        class_="mh-status",
-    )
 
 
 def _tiles(closing: Closing) -> None:

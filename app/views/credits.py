@@ -42,7 +42,17 @@ from app.queries.credits import (
 )
 from app.views.balance import draw_balance
 from app.views.credits_buying import draw_message, draw_packages, draw_purchases
-from app.views.parts import card, choose_account, draw_chart, no_accounts, pager, row, watch, write
+from app.views.parts import (
+    card,
+    choose_account,
+    draw_chart,
+    no_accounts,
+    pager,
+    row,
+    status_line,
+    watch,
+    write,
+)
 from billing.lots import Lot
 from billing.position import LotPosition
 from warehouse.errors import MeterhouseError
@@ -65,7 +75,7 @@ def draw() -> None:
     gate = context.open_gate()
     accounts = context.accounts(gate)
     if not accounts:
-        write(tag("h1", "Credits"), no_accounts())
+        write(tag("h1", "Credits"), no_accounts(gate))
         watch(gate.publication)
         return
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
@@ -80,6 +90,7 @@ def draw() -> None:
     if "purchase" in address.read():
         context.forget_position(gate, account.account_id)
     draw_balance(gate, account, is_on_credits=True)
+    write(status_line(gate, account.time_zone, after=[tag("span", "the balance is of now")]))
     reader = gate.enter(account.account_id)
     try:
         lots = buying.lots_of(reader)

@@ -38,7 +38,7 @@ from app.queries.data_health import (
     UndeclaredAccount,
     strip_of,
 )
-from app.views.parts import card, nothing_published, row, watch, write
+from app.views.parts import card, nothing_published, row, status_line, watch, write
 
 LOADS_AT_ONCE = 6
 
@@ -53,7 +53,8 @@ def render() -> None:
         watch(gate.publication)
         return
     view = context.data_health(gate, now.date())
-    write(_status_line(gate, now))
+    mixed = f"sources as published; loads, rejected rows and checks of {formats.moment(now)}"
+    write(status_line(gate, "UTC", after=[tag("span", mixed)]))
     _tiles(gate, view, now)
     if gate.publication is None:
         write(
@@ -71,17 +72,6 @@ def render() -> None:
     _loads(gate, view, now)
     _rejected(view)
     watch(gate.publication)
-
-
-def _status_line(gate: Gate, now: datetime) -> Html:
-    publication = gate.publication
-    return tag(
-        "div",
-        tag("span", f"{formats.moment(now)}"),
-        badge(f"Settled · snapshot {publication.marts_snapshot}", "good") if publication else None,
-        tag("span", "sources as published; loads, rejected rows and checks as of now"),
-        class_="mh-status",
-    )
 
 
 def _tiles(gate: Gate, view: DataHealth, now: datetime) -> None:

@@ -9,7 +9,14 @@ from app import address, context, formats
 from app.insights_address import parse, render
 from app.markup import empty, notice, tag
 from app.views import insights_advice, insights_incidents, insights_projection
-from app.views.parts import choose_account, no_accounts, nothing_published, watch, write
+from app.views.parts import (
+    choose_account,
+    no_accounts,
+    nothing_published,
+    status_line,
+    watch,
+    write,
+)
 
 
 def draw() -> None:
@@ -19,7 +26,7 @@ def draw() -> None:
     if gate.publication is None or not accounts:
         write(
             tag("h1", "Insights"),
-            no_accounts() if gate.publication else nothing_published(gate),
+            no_accounts(gate) if gate.publication else nothing_published(gate),
         )
         watch(gate.publication)
         return
@@ -44,6 +51,7 @@ def draw() -> None:
             )
         )
     else:
+        write(status_line(gate, account.time_zone))
         insights_projection.draw(gate, account, view)
         insights_incidents.draw(gate, account, view)
         insights_advice.draw(gate, account, view)

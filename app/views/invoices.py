@@ -56,7 +56,7 @@ from app.queries.invoices import (
     statement_csv,
     statements,
 )
-from app.views.parts import card, choose_account, no_accounts, pager, row, watch, write
+from app.views.parts import card, choose_account, no_accounts, pager, row, status_line, watch, write
 from billing.alerts.delivery import send_due
 from billing.invoices.charges import Line, Totals
 from billing.invoices.explain import Event, Explained
@@ -90,7 +90,7 @@ def draw() -> None:
     gate = context.open_gate()
     accounts = context.accounts(gate)
     if not accounts:
-        write(tag("h1", "Invoices"), no_accounts())
+        write(tag("h1", "Invoices"), no_accounts(gate))
         watch(gate.publication)
         return
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
@@ -118,6 +118,9 @@ def draw() -> None:
     if remarks:
         write(notice("quiet", "Not all of this address could be used.", *remarks))
     address.write({"account": account.account_id, **render_invoices(view)})
+    write(
+        status_line(gate, account.time_zone, after=[tag("span", "documents and payments of now")])
+    )
     document = next((each for each in documents.issued if each.number == view.number), None)
     if document is not None:
         _document(gate, reader, document, documents, view)

@@ -9,7 +9,7 @@ from app import address, context, formats
 from app.deeds import CHANGE_MEMBER, INVITE_MEMBER, REMOVE_MEMBER, WITHDRAW_INVITATION
 from app.gate import AccountReader
 from app.markup import Column, badge, empty, heading, notice, table, tag
-from app.views.parts import card, choose_account, no_accounts, watch, write
+from app.views.parts import card, choose_account, live_line, no_accounts, watch, write
 from billing.alerts.delivery import send_due
 from billing.invitations import Invitation, invite, list_invitations, withdraw
 from billing.members import ROLES, Member, list_members, remove_member, set_member
@@ -29,7 +29,7 @@ def draw() -> None:
     gate = context.open_gate()
     accounts = context.accounts(gate)
     if not accounts:
-        write(tag("h1", "Members"), no_accounts())
+        write(tag("h1", "Members"), no_accounts(gate))
         watch(gate.publication)
         return
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
@@ -58,6 +58,7 @@ def draw() -> None:
         write(notice("warn", "Members cannot be shown", str(error)))
         watch(gate.publication)
         return
+    write(live_line(datetime.now(UTC), reader.account.time_zone))
     _members(reader, members)
     _invitations(reader, gate.settings, invited)
     watch(gate.publication)

@@ -53,6 +53,7 @@ from app.usage_address import UsageView
 from app.usage_address import link as usage_link
 from app.usage_address import render as render_usage
 from app.views.balance import draw_balance
+from app.views.first_source import draw_steps
 from app.views.insights_incidents import explanation, title, usage_behind
 from app.views.insights_projection import record_text, thin_badge
 from app.views.parts import (
@@ -62,6 +63,7 @@ from app.views.parts import (
     no_accounts,
     nothing_published,
     row,
+    status_line,
     watch,
     write,
 )
@@ -84,16 +86,25 @@ def render() -> None:
                 write(notice("quiet", note))
             draw_balance(gate, account)
             write(nothing_published(gate))
+        elif gate.user.is_staff:
+            write(tag("h1", "Welcome"))
+            draw_steps(gate)
         else:
             write(tag("h1", "Overview"), nothing_published(gate))
         watch(None)
         return
     if not accounts:
-        write(tag("h1", "Overview"), no_accounts())
+        write(tag("h1", "Overview"), no_accounts(gate))
         return
     account, month, note = _choose(accounts)
     if note:
         write(notice("quiet", note))
+    if gate.user.is_staff and context.first_source(gate).is_sample_alone:
+        write(
+            notice(
+                "quiet", "This is sample usage.", link("first-source", "The way to your own usage")
+            )
+        )
     draw_balance(gate, account)
     if month is None:
         write(
@@ -140,7 +151,7 @@ def _month(gate: Gate, account: Account, month: date) -> None:
     view = context.overview(gate, account.account_id, month)
     fresh = context.freshness(gate)
     pending = context.pending(gate, account.account_id)
-    write(_status_line(gate, view, fresh, pending))
+    write(_status_line(gate, view, pending))
     if view.totals is None or not view.totals.events:
         write(
             empty(
@@ -166,28 +177,15 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         _agents(view)
 
 
-def _status_line(gate: Gate, view: Overview, fresh: Freshness, pending: Pending) -> Html:
+def _status_line(gate: Gate, view: Overview, pending: Pending) -> Html:
     """Whose days these are, how fresh they are, and what is not settled yet."""
     account = view.account
     first, last = view.month, view.days[-1].usage_date if view.days else view.month
-    publication = gate.publication
-    parts: list[Child] = [
-        tag("span", formats.days(first, max(first, last))),
-        tag("span", f"days in {account.time_zone}"),
-        tag("span", f"data as of {formats.moment(fresh.as_of, account.time_zone)}"),
-    ]
-    if publication is not None:
-        parts.append(
-            badge(
-                f"Settled · snapshot {publication.marts_snapshot}",
-                "good",
-                f"Passed every check and published {formats.moment(publication.published_at)}",
-            )
-        )
+    waiting: list[Child] = []
     if pending.events:
         logged = pending.logged_credits
         worth = f" · {formats.credits(logged)} credits logged" if logged else ""
-        parts.append(
+        waiting.append(
             link(
                 _behind(view),
                 badge(
@@ -197,7 +195,13 @@ def _status_line(gate: Gate, view: Overview, fresh: Freshness, pending: Pending)
                 ),
             )
         )
-    return tag("div", *parts, class_="mh-status")
+    return status_line(
+        gate,
+        account.time_zone,
+        formats.days(first, max(first, last)),
+        f"days in {account.time_zone}",
+        after=waiting,
+    )
 
 
 def _behind(view: Overview, group: tuple[Dimension, ...] = (), **filters: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from altair.utils import schemapi
 
 from app import address, context, formats
 from app.gate import Account, Gate
-from app.markup import Child, Html, empty, join, link, tag
+from app.markup import Child, Html, badge, empty, join, link, support, tag
 from warehouse.publication import Publication
 from warehouse.settings import load_settings
 
@@ -84,6 +85,33 @@ def _spec(figures: str, _make: "partial[altair.LayerChart]") -> dict[str, Any]:
     return spec
 
 
+def status_line(gate: Gate, zone: str, *before: Child, after: Sequence[Child] = ()) -> Html:
+    """As of when a page's figures are, in a zone, and that they are settled.
+
+    ``before`` says whose days these are, ``after`` what is not settled or not of that moment.
+    """
+    publication = gate.publication
+    if publication is None:
+        told: list[Child] = [badge("Nothing is published yet", "warn")]
+    else:
+        as_of = context.freshness(gate).as_of
+        told = [
+            tag("span", f"data as of {formats.moment(as_of, zone)}"),
+            badge(
+                f"Settled · snapshot {publication.marts_snapshot}",
+                "good",
+                f"Passed every check and published {formats.moment(publication.published_at)}",
+            ),
+        ]
+    return tag("div", *(tag("span", text) for text in before), *told, *after, class_="mh-status")
+
+
+def live_line(now: datetime, zone: str = "UTC") -> Html:
+    """As of when a page is that reads everything anew, such as what people changed."""
+    told = tag("span", f"data as of {formats.moment(now, zone)}")
+    return tag("div", told, badge("Live", "good"), class_="mh-status")
+
+
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     """The account chooser, those with usage first; what the address asked for in vain.
 
@@ -113,11 +141,18 @@ def _label(account: Account, accounts: Sequence[Account]) -> str:
     return account.name if alike == 1 else f"{account.name} · {account.account_id}"
 
 
-def no_accounts() -> Html:
-    """What to do before there is any account."""
+def no_accounts(gate: Gate) -> Html:
+    """What to do before there is any account; a customer sees one at least."""
     return empty(
         "There are no accounts yet",
         "Usage belongs to accounts. Declare one, or let a load declare those it finds:",
+        tag(
+            "span",
+            link("first-source", "Go step by step to the first own usage"),
+            class_="mh-ways",
+        )
+        if gate.user.is_staff
+        else None,
         commands=(
             "meterhouse accounts add acme --name 'Acme Robotics'",
             "meterhouse load --create-accounts --source meterhouse usage.ndjson",
@@ -127,15 +162,24 @@ def no_accounts() -> Html:
 
 def nothing_published(gate: Gate) -> Html:
     """What to do before the first publication."""
+    if not gate.user.is_staff:
+        return empty(
+            "Nothing is published yet",
+            "Your usage shows here by itself once it was loaded and checked. ",
+            join(["If you miss some, ask: ", support(gate.settings)]),
+        )
+    way = link("first-source", "Go step by step to the first own usage")
     if gate.has_raw():
         return empty(
             "Nothing is published yet",
             "Usage was loaded, but no refresh has built, checked and published it.",
+            tag("span", way, class_="mh-ways"),
             commands=("meterhouse refresh",),
         )
     return empty(
         "Nothing is published yet",
         "There is no usage in this house yet. Load a log or make a sample, then refresh:",
+        tag("span", way, class_="mh-ways"),
         commands=(
             "meterhouse sample",
             "meterhouse load --source meterhouse usage.ndjson",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.markup import empty, tag
+from app.markup import Html, empty, join, support, tag
 from app.views.parts import write
 from warehouse.settings import Settings
 
@@ -15,7 +15,7 @@ def draw_way_in(settings: Settings) -> None:
             tag("p", "Sign in to see the usage and billing of your account.", class_="mh-soft"),
         )
         st.button("Sign in", type="primary", on_click=st.login, key="sign-in")
-        write(_help(settings))
+        write(tag("p", _help(settings), class_="mh-soft"))
 
 
 def draw_unverified(settings: Settings, claimed: str) -> None:
@@ -43,5 +43,5 @@ def draw_stranger(settings: Settings, email: str) -> None:
     )
 
 
-def _help(settings: Settings) -> str:
-    return f"Help: {settings.support_email}"
+def _help(settings: Settings) -> Html:
+    return join(["Questions? ", support(settings)])

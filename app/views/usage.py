@@ -59,6 +59,7 @@ from app.views.parts import (
     draw_chart,
     no_accounts,
     nothing_published,
+    status_line,
     watch,
     write,
 )
@@ -96,7 +97,7 @@ def draw() -> None:
         return
     accounts = context.accounts(gate)
     if not accounts:
-        write(tag("h1", "Usage"), no_accounts())
+        write(tag("h1", "Usage"), no_accounts(gate))
         return
     with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
         write(tag("h1", "Usage"))
@@ -180,33 +181,26 @@ def _known(gate: Gate, account: Account, today: date) -> Known:
 
 
 def _status_line(gate: Gate, account: Account, view: UsageView, pending: PendingEvents) -> Html:
-    fresh = context.freshness(gate)
     chosen = view.selection
-    parts: list[Child] = [
-        tag("span", formats.days(chosen.first, chosen.until - timedelta(days=1))),
-        tag("span", f"days in {account.time_zone}"),
-        tag("span", f"data as of {formats.moment(fresh.as_of, account.time_zone)}"),
-    ]
-    if gate.publication is not None:
-        parts.append(
-            badge(
-                f"Settled · snapshot {gate.publication.marts_snapshot}",
-                "good",
-                f"Passed every check and published {formats.moment(gate.publication.published_at)}",
-            )
-        )
+    waiting: list[Child] = []
     if pending.totals.events:
         logged = pending.totals.logged_credits
         worth = f" · {formats.credits(logged)} credits logged" if logged else ""
         count = formats.plural(pending.totals.events, "operation")
-        parts.append(
+        waiting.append(
             badge(
                 f"{count} not settled yet{worth}",
                 "warn",
                 "Loaded after the published snapshot; not in the totals, the chart or groups",
             )
         )
-    return tag("div", *parts, class_="mh-status")
+    return status_line(
+        gate,
+        account.time_zone,
+        formats.days(chosen.first, chosen.until - timedelta(days=1)),
+        f"days in {account.time_zone}",
+        after=waiting,
+    )
 
 
 def _nothing(account: Account, view: UsageView, today: date) -> Html:

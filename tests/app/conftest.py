@@ -24,6 +24,7 @@ PAGES = {
     "budgets": "views/budgets.py",
     "accounts": "views/accounts.py",
     "data health": "views/data_health.py",
+    "first source": "views/first_source.py",
     "closing": "views/closing.py",
     "members": "views/members.py",
     "audit log": "views/audit_log.py",

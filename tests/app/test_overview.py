@@ -8,7 +8,7 @@ import pytest
 
 from app import formats
 from tests.app.conftest import text_of
-from tests.app.reporting_lake import HOSTILE, make_raw_lake, publish_head
+from tests.app.reporting_lake import HOSTILE, make_raw_lake, make_store, publish_head
 from warehouse.lake import writing
 from warehouse.publication import reading_published
 from warehouse.settings import Settings
@@ -257,16 +257,18 @@ def test_a_month_without_usage_says_so(open_page, own_lake):
     assert "No usage in September 2026" in text
 
 
-def test_before_anything_is_loaded_it_says_which_commands_to_run(open_page, tmp_path):
+def test_before_anything_is_loaded_it_leads_to_the_first_own_source(open_page, tmp_path):
     text = text_of(open_page(settings=Settings(home=tmp_path / "new")))
-    assert "Nothing is published yet" in text
+    assert "<h1>Welcome</h1>" in text
     assert "meterhouse sample" in text
-    assert "meterhouse refresh" in text
+    assert "1. Say what the log looks like" in text
 
 
 def test_before_the_first_refresh_it_says_to_refresh(open_page, tmp_path):
-    make_raw_lake(Settings(home=tmp_path / "raw"))
-    text = text_of(open_page(settings=Settings(home=tmp_path / "raw")))
+    settings = Settings(home=tmp_path / "raw")
+    make_raw_lake(settings)
+    make_store(settings)
+    text = text_of(open_page(settings=settings))
     assert "no refresh has built" in text
     assert "meterhouse sample" not in text
 

@@ -1,9 +1,8 @@
-"""One server and one browser for all tests of the session."""
+"""One lake, one browser, and one server a mode (with and without sign-in) for the session."""
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,9 @@ import pytest
 
 from billing.accounts import list_accounts
 from billing.store import open_store
-from tests.app.reporting_lake import make_lake
+from tests.app.reporting_lake import make_invoices, make_lake, make_store
+from tests.e2e.house import House, open_house
+from tests.oidc_server import free_port
 from warehouse.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,23 +30,32 @@ SAMPLE = ["sample", "--accounts", "3", "--days", "40", "--events", "3000", "--cl
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The settings of the published lake that the server shows."""
-    settings = Settings(home=tmp_path_factory.mktemp("e2e"))
+    """The settings of the published lake with lots and invoices that the servers show."""
+    settings = Settings(home=tmp_path_factory.mktemp("e2e"), payments="demo")
     make_lake(settings)
+    make_store(settings)
+    make_invoices(settings)
     return settings
 
 
 @pytest.fixture(scope="session")
 def server(lake: Settings) -> Iterator[str]:
     """The address of the app, really started as ``meterhouse up`` starts it."""
-    with serving(lake) as url:
+    with serving(lake, METERHOUSE_PAYMENTS="demo") as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def house(lake: Settings) -> Iterator[House]:
+    """The app over the same lake, with a provider by which people sign in."""
+    with open_house(lake, serving) as house:
+        yield house
+
+
 @contextmanager
-def serving(settings: Settings, **variables: str) -> Iterator[str]:
+def serving(settings: Settings, port: int | None = None, **variables: str) -> Iterator[str]:
     """The address of an app over a home, started until the block ends."""
-    port = _free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.port", str(port)]
     variables["METERHOUSE_APP_PORT"] = str(port)
@@ -92,12 +102,6 @@ def browser() -> Iterator[object]:
         pytest.skip(f"there is no Chromium at {CHROMIUM}; METERHOUSE_CHROMIUM names another")
     with started_browser() as browser:
         yield browser
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_healthy(url: str, process: "subprocess.Popen[str]") -> None:

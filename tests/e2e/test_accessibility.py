@@ -16,6 +16,7 @@ PAGES = {
     "insights": "/insights?account=acme",
     "budgets": "/budgets?account=acme",
     "data-health": "/data-health",
+    "first-source": "/first-source",
     "closing": "/closing",
     "members": "/members?account=acme",
     "audit-log": "/audit-log",
@@ -23,6 +24,7 @@ PAGES = {
 """By its path, an address at which a page has something to show."""
 
 EMPTY = ["/?account=idle", "/usage?account=idle", "/credits?account=idle", "/invoices?account=idle"]
+DOCUMENT = "/invoices?account=acme&invoice=INV-2027-000001&line=2"
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def test_every_page_is_checked() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("address", [*PAGES.values(), *EMPTY])
+@pytest.mark.parametrize("address", [*PAGES.values(), *EMPTY, DOCUMENT])
 def test_a_page_has_no_serious_finding(server, browser, script, address, scheme) -> None:
     seen = Visit(browser, scheme=scheme, size=DESKTOP).open(server + address)
     try:

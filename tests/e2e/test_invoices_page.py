@@ -4,13 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.reporting_lake import make_invoices, make_lake, make_store
-from warehouse.settings import Settings
-
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from tests.e2e.browser import DESKTOP, PHONE, Visit
-from tests.e2e.conftest import serving
 
 NUMBER = "INV-2027-000001"
 PAGES = (
@@ -21,24 +17,13 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def invoiced(browser, tmp_path_factory: pytest.TempPathFactory):
-    """The address of an app over accounts with invoices."""
-    settings = Settings(home=tmp_path_factory.mktemp("invoiced"))
-    make_lake(settings)
-    make_store(settings)
-    make_invoices(settings)
-    with serving(settings) as url:
-        yield url
-
-
 @pytest.mark.parametrize(
     ("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
 )
-def test_the_pages_are_drawn_whole_and_fit(browser, invoiced, scheme, size):
+def test_the_pages_are_drawn_whole_and_fit(browser, server, scheme, size):
     visit = Visit(browser, scheme=scheme, size=size)
     for page in PAGES:
-        visit.open(invoiced + page)
+        visit.open(server + page)
         assert visit.page.locator('[data-testid="stException"]').count() == 0
         assert not visit.is_wider_than_the_screen(), page
         cut = visit.page.evaluate(
@@ -51,8 +36,8 @@ def test_the_pages_are_drawn_whole_and_fit(browser, invoiced, scheme, size):
     visit.page.close()
 
 
-def test_an_invoice_is_found_and_its_document_downloaded(browser, invoiced, tmp_path: Path):
-    visit = Visit(browser).open(f"{invoiced}/invoices?account=acme")
+def test_an_invoice_is_found_and_its_document_downloaded(browser, server, tmp_path: Path):
+    visit = Visit(browser).open(f"{server}/invoices?account=acme")
     page = visit.page
     page.get_by_role("link", name="2027", exact=True).click()
     page.locator("a[aria-current]", has_text="2027").wait_for()

@@ -1,9 +1,6 @@
 """Signing in through a real OIDC provider: each role, the unknown, the unverified, out again."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -14,74 +11,13 @@ from billing.gateways import gateway_for
 from billing.members import remove_member, set_member
 from billing.packages import list_offers
 from billing.purchases import start_purchase
-from billing.store import Store, open_store
-from tests.app.reporting_lake import make_lake, make_store
-from tests.e2e.conftest import _free_port, _wait_until_healthy, running
-from tests.oidc_server import OidcServer, running_oidc
-from tests.signing_in import sign_in
+from tests.e2e.conftest import running
+from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter
+from tests.oidc_server import free_port
 from warehouse.settings import Settings
 
-PEOPLE = {
-    "vera@acme.example": "viewer",
-    "bill@acme.example": "billing",
-    "anna@acme.example": "admin",
-}
-ADMIN, STRANGER, UNVERIFIED = "root@meter.example", "nobody@x.example", "fake@acme.example"
-
-
-@dataclass
-class House:
-    """A running app with its provider and store."""
-
-    url: str
-    provider: OidcServer
-    settings: Settings
-    store: Store
-    purchase: str
-    checkout: str
-
-    @property
-    def secret(self) -> str:
-        return self.provider.variables("")["METERHOUSE_OIDC_COOKIE_SECRET"]
-
-    def as_(self, email: str) -> AbstractContextManager[httpx.Client]:
-        return sign_in(self.url, self.secret, email)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = Settings(home=tmp_path_factory.mktemp("signed"), payments="demo")
-    make_lake(settings)
-    make_store(settings)
-    with open_store(settings) as store, running_oidc() as provider:
-        for email, role in PEOPLE.items():
-            set_member(store, "acme", email.title(), role)
-            provider.add(email)
-        set_member(store, "acme", UNVERIFIED, "admin")
-        provider.add(ADMIN)
-        provider.add(STRANGER)
-        provider.add(UNVERIFIED, verified=False)
-        port = _free_port()
-        url = f"http://127.0.0.1:{port}"
-        variables = provider.variables(f"{url}/oauth2callback") | {
-            "METERHOUSE_PAYMENTS": "demo",
-            "METERHOUSE_APP_URL": url,
-            "METERHOUSE_PLATFORM_ADMINS": ADMIN.upper(),
-            "METERHOUSE_API_TOKEN": "the-token-of-the-platform",
-        }
-        paying = Settings(home=settings.home, payments="demo", app_url=url)
-        gateway = gateway_for(paying)
-        offer = list_offers(store, "JPY")[0]
-        checkout = start_purchase(
-            store, gateway, "tokyo", offer.offer_id, "key-of-tokyo", f"{url}/checkout/return"
-        )
-        session = checkout.rsplit("/", 1)[1]
-        purchase = gateway.retrieve_session(session).purchase_id
-        command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py"]
-        command += ["--server.port", str(port)]
-        with running(settings, command, **variables) as process:
-            _wait_until_healthy(url, process)
-            yield House(url, provider, settings, store, purchase, checkout)
+OPEN = {"/healthz": 200, "/readyz": 200, "/metrics": 200, "/webhooks/{gateway}": 400}
+"""What answers without a session: no row of it is of an account, or it is signed by itself."""
 
 
 def cases(house: House) -> dict[tuple[str, str], tuple[str, set[int]]]:
@@ -89,6 +25,8 @@ def cases(house: House) -> dict[tuple[str, str], tuple[str, set[int]]]:
     checkout = house.checkout.removeprefix(house.url)
     return {
         ("/healthz", "GET"): ("/healthz", {200}),
+        ("/readyz", "GET"): ("/readyz", {200}),
+        ("/metrics", "GET"): ("/metrics", {200}),
         ("/exports/{account_id:path}/{ticket}", "GET"): ("/exports/tokyo/ticket", {404}),
         ("/webhooks/{gateway}", "POST"): ("/webhooks/demo", {400}),
         ("/checkout/return", "GET"): (f"/checkout/return?purchase={house.purchase}", {404}),
@@ -124,7 +62,7 @@ def test_who_has_not_signed_in_gets_nothing_from_any_route(house: House) -> None
         with httpx.Client(cookies=cookies) as client:
             for (path, method), (address, _) in cases(house).items():
                 answer = client.request(method, house.url + address)
-                known = {"/healthz": 200, "/webhooks/{gateway}": 400}.get(path, 401)
+                known = OPEN.get(path, 401)
                 assert answer.status_code == known, (address, answer.text)
 
 
@@ -174,19 +112,6 @@ def test_a_member_who_was_removed_is_out_at_once(house: House) -> None:
         assert "Make the export again" in client.get(address).text
         remove_member(house.store, "acme", "gone@acme.example")
         assert client.get(address).text == "This link leads to no export.\n"
-
-
-def enter(browser, house: House, email: str, path: str = "/"):
-    """A page of the app, opened by somebody who signs in by the provider's buttons."""
-    from tests.e2e.browser import Visit
-
-    visit = Visit(browser)
-    visit.page.goto(house.url + path)
-    visit.page.get_by_role("button", name="Sign in").click()
-    visit.page.locator(f'[id="{email}"]').click()
-    visit.page.wait_for_url(f"{house.url}/**")
-    visit.page.wait_for_selector("h1")
-    return visit
 
 
 def links_of(page) -> list[str]:
@@ -263,7 +188,7 @@ def test_who_is_invited_is_a_member_after_signing_in(house: House, browser) -> N
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])
 def test_without_sign_in_it_does_not_start_beyond_loopback(house: House, address: str) -> None:
     command = [sys.executable, "-m", "streamlit", "run", "app/asgi.py", "--server.address", address]
-    command += ["--server.port", str(_free_port())]
+    command += ["--server.port", str(free_port())]
     with running(house.settings, command) as process:
         said, _ = process.communicate(timeout=300)
         assert process.returncode != 0

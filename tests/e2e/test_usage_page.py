@@ -200,7 +200,7 @@ def test_every_figure_of_the_overview_leads_to_the_usage_behind_it(server, visit
     page = seen.page
     hrefs = page.evaluate("[...document.querySelectorAll('a.mh-to')].map(a => a.href)")
     asked = [parse_qs(urlsplit(href).query) for href in hrefs]
-    assert {urlsplit(href).path for href in hrefs} == {"/usage", "/insights"}
+    assert {urlsplit(href).path for href in hrefs} == {"/usage", "/insights", "/credits"}
     month = {"account": ["acme"], "from": ["2026-11-01"], "to": ["2026-12-01"]}
     for more in (
         {},
