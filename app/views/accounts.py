@@ -88,7 +88,13 @@ def draw() -> None:
         watch(gate.publication)
         return
     view, remarks = parse(address.read())
-    write(status_line(gate, "UTC"))
+    write(
+        status_line(
+            gate,
+            "UTC",
+            after=(tag("span", "each in its own month; invoices and rejected rows as of now"),),
+        )
+    )
     _tiles(lines)
     view = _search(view)
     shown = ordered(found(lines, view.text, view.flag), view.sort, is_descending=view.is_descending)
