@@ -128,13 +128,13 @@ def _tiles(lines: Sequence[Line]) -> None:
             "margin",
             "Margin this month",
             formats.usd(sum(margins, Decimal(0))) if margins else formats.DASH,
-            f"of {formats.number(len(margins))} of {formats.plural(active, 'active account')}",
+            f"known of {formats.number(len(margins))} of {formats.number(active)}",
         ),
         (
             "flagged",
             "Need a look",
             formats.number(sum(bool(each & {"bad", "warn"}) for each in kinds)),
-            f"{formats.number(bad)} of them at once" if bad else "none of them at once",
+            f"{formats.number(bad)} urgent" if bad else "none urgent",
         ),
     ]
     for half, pair in zip(row("tiles", 1, 1), (tiles[:2], tiles[2:]), strict=True):
@@ -254,7 +254,9 @@ def _columns(view: AccountsView) -> list[Column]:
             "the money is of another currency or a cost is unknown",
             is_wide=True,
         ),
-        column("projected", "Projected", "Credits and provider cost of the whole month"),
+        column(
+            "projected", "Projected", "Credits and provider cost of the whole month", is_wide=True
+        ),
         column("flags", "Flags"),
     ]
 

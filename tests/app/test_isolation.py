@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit import error_util
 from streamlit.testing.v1 import AppTest
 
 import app.queries
@@ -217,8 +218,9 @@ def test_what_usage_costs_the_platform_is_told_to_its_staff_only(sign_in: Callab
 
 
 def test_a_page_that_is_run_around_the_frame_tells_nobody_else_either(
-    sign_in: Callable[..., AppTest],
+    sign_in: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(error_util, "_print_rich_exception", lambda _: None)  # it is slow
     for path in PAGES:
         for user in (None, User("stranger@x.example")):
             page = sign_in(user, file_of(path))
