@@ -15,6 +15,7 @@ and logged either way.
 
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -45,6 +46,10 @@ from warehouse.settings import Settings
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
+ASKED_TOGETHER = 8
+"""Questions of all sessions that are answered side by side; each uses all cores where it can."""
+
+_ASKING = ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="asking")
 _REPORTING_MODEL = re.compile(r"rpt_[a-z0-9_]+")
 _HEAD_TABLE = re.compile(r"raw\.main\.[a-z_]+")
 
@@ -170,6 +175,10 @@ class AccountReader:
         if "account_id" in parameters:
             raise ValueError("the account is bound by the gate and cannot be a parameter")
         return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
+
+    def start(self, question: AccountQuestion[Row], **parameters: Any) -> Future[list[Row]]:
+        """:meth:`ask`, answered beside what else was started: none waits for another."""
+        return _ASKING.submit(lambda: self.ask(question, **parameters))
 
     def ask_store(self, question: Callable[[Store, str], Answer]) -> Answer:
         """What the operational store answers about this account, whose id ``question`` gets.

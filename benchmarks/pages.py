@@ -97,7 +97,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class Crowd:
-    """What a number of people met, and what the server's memory was: before, at most, after."""
+    """What a number of people met, and what the server's memory was: before, at most, after.
+
+    Processor time is all that the server spent, renewals of open pages included.
+    """
 
     people: int
     clicks: int
@@ -110,6 +113,7 @@ class Crowd:
     peak_bytes: int
     after_bytes: int
     cpu_share: float
+    cpu_ms_a_click: float
     by_page: Mapping[str, tuple[int, float]]
 
 
@@ -421,6 +425,7 @@ def crowd_of(
     for each in tally.clicks:
         by_page.setdefault(f"/{each.page}", []).append(each.seconds)
     memory, cpu = "process_resident_memory_bytes", "process_cpu_seconds_total"
+    spent = after[cpu] - before[cpu]
     return Crowd(
         people=people,
         clicks=len(times),
@@ -432,7 +437,8 @@ def crowd_of(
         before_bytes=int(before[memory]),
         peak_bytes=int(max([*resident, before[memory], after[memory]])),
         after_bytes=int(after[memory]),
-        cpu_share=(after[cpu] - before[cpu]) / taken,
+        cpu_share=spent / taken,
+        cpu_ms_a_click=1000 * spent / len(times),
         by_page={
             page: (len(each), 1000 * quantile(sorted(each), 0.95))
             for page, each in sorted(by_page.items())
@@ -536,6 +542,7 @@ def _show_people(console: Console, people: Mapping[str, Any]) -> None:
     table = Table(header_style="bold")
     for name in (
         "people", "clicks", "p50 ms", "p95 ms", "errors", "renewals", "refreshes", "CPU",
+        "CPU ms a click",
         "MB before", "at most", "after",
     ):  # fmt: skip
         table.add_column(name, justify="right")
@@ -549,6 +556,7 @@ def _show_people(console: Console, people: Mapping[str, Any]) -> None:
             f"{each['renewals']:,}",
             str(each["refreshes"]),
             f"{each['cpu_share']:.0%}",
+            f"{each['cpu_ms_a_click']:.0f}",
             *(f"{each[f'{when}_bytes'] / 1e6:.0f}" for when in ("before", "peak", "after")),
         )
     console.print(table)

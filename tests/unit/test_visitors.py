@@ -48,7 +48,7 @@ def test_a_crowd_has_the_largest_memory_and_the_clicks_of_each_page() -> None:
     found = crowd_of(2, Tally(clicks), [2], [120.0, 190.0], 6.0, *figures)
     assert (found.before_bytes, found.peak_bytes, found.after_bytes) == (100, 190, 150)
     assert (found.clicks, found.p50_ms, found.p95_ms) == (3, 200, 300)
-    assert (found.refreshes, found.cpu_share) == (2, 0.5)
+    assert (found.refreshes, found.cpu_share, found.cpu_ms_a_click) == (2, 0.5, 1000)
     assert found.by_page == {"/": (2, 300), "/usage": (1, 200)}
     with pytest.raises(RuntimeError, match="nobody got an answer"):
         crowd_of(2, Tally(errors=["gone"]), [0], [], 6.0, *figures)
