@@ -209,7 +209,7 @@ SORTS: dict[str, Callable[[Line], Any]] = {
     "used": lambda line: line.standing.credits,
     "margin": lambda line: line.standing.margin_usd,
     "projected": lambda line: line.standing.projected_credits,
-    "flags": lambda line: tuple(flag.key in {f.key for f in line.flags} for flag in _ORDER),
+    "flags": lambda line: tuple(flag in line.flags for flag in FLAGS.values()),
 }
 """What the list can be sorted by; accounts without such a figure come last."""
 

@@ -258,8 +258,9 @@ def test_each_day_takes_from_the_lots_that_its_events_took_from(split: Lab) -> N
 
 def test_accounts_stand_as_ledger_and_margins_say(split: Lab) -> None:
     earned = split.query(
-        "select account_id, sum(credits), sum(revenue_minor) from marts.main.fct_credit_margin_daily"
-        " where month = date '2026-11-01' group by 1 order by 1"
+        "select account_id, sum(credits), sum(revenue_minor)"
+        " from marts.main.fct_credit_margin_daily where month = date '2026-11-01'"
+        " group by 1 order by 1"
     )
     assert sum(revenue for *_, revenue in earned) > 0
     assert earned == split.query(
