@@ -263,6 +263,7 @@ class WarehouseCollector(Collector):
 registry = CollectorRegistry()
 registry.register(WarehouseCollector())
 registry.register(query_times.durations)
+registry.register(query_times.busy_seconds)
 ProcessCollector(registry=registry)
 PlatformCollector(registry=registry)
 GCCollector(registry=registry)

@@ -88,7 +88,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Opening:
-    """One page opened in a browser; seconds of queries are those of all of them together."""
+    """One page opened in a browser; ``query_seconds`` are those with at least one question."""
 
     seconds: float
     queries: int
@@ -225,7 +225,7 @@ def places(account: str) -> tuple[Place, ...]:
         ),
         Place(
             "Usage",
-            f"usage?account={account}",
+            f"usage?account={account}&from={LAST_MONTH}&to={UNTIL.date()}",
             (f".st-key-card-selection {CHART}", ".st-key-card-log tbody tr"),
         ),
     )
@@ -280,10 +280,9 @@ def _open(
     finally:
         context.close()
     after = tells(address) if tells else {}
-    name = "meterhouse_query_duration_seconds"
     count, taken = (
-        after.get(f"{name}_{part}", 0.0) - before.get(f"{name}_{part}", 0.0)
-        for part in ("count", "sum")
+        after.get(f"meterhouse_query_{name}", 0.0) - before.get(f"meterhouse_query_{name}", 0.0)
+        for name in ("duration_seconds_count", "busy_seconds_total")
     )
     return Opening(milliseconds / 1000, int(count), taken)
 
@@ -329,12 +328,10 @@ def bare_seconds(
         return f"account_id = $account_id and usage_date >= '{first}' and usage_date < '{until}'"
 
     month = days(LAST_MONTH, UNTIL.date())
-    last = days(UNTIL.date() - timedelta(days=30), UNTIL.date())
-    both = days(UNTIL.date() - timedelta(days=60), UNTIL.date())
-    before = days((LAST_MONTH - timedelta(days=1)).replace(day=1), UNTIL.date())
+    both = days((LAST_MONTH - timedelta(days=1)).replace(day=1), UNTIL.date())
     questions = {
         "Overview": [
-            f"select usage_date, {sums} from event where {before} group by 1",
+            f"select usage_date, {sums} from event where {both} group by 1",
             *(
                 f"select {by}, {sums} from event where {month} group by all"
                 for by in ("category", "model", "agent_id", "agent_id, usage_date")
@@ -344,7 +341,7 @@ def bare_seconds(
             f"select usage_date, {sums} from event where {both} group by 1",
             f"select {sums} from event where account_id = $account_id"
             " group by grouping sets ((agent_id), (category), (model), (status))",
-            f"select * from event where {last} order by occurred_at desc limit 50",
+            f"select * from event where {month} order by occurred_at desc limit 50",
         ],
     }
     found: dict[str, float] = {}

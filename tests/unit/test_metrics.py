@@ -1,6 +1,7 @@
 """Metrics: which there are, who may read them, and how requests are counted."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from app.metrics import (
     may_read,
     route_of,
 )
-from app.query_times import time_store
+from app.query_times import time_store, timed
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import ROOT, Settings
@@ -35,6 +36,7 @@ FROM_HTTP = (
     "meterhouse_http_request_duration_seconds",
     "meterhouse_open_websockets",
     "meterhouse_query_duration_seconds",
+    "meterhouse_query_busy_seconds",
 )
 
 
@@ -255,7 +257,20 @@ def test_each_question_to_lakes_and_store_is_timed(tmp_path: Path) -> None:
     time_store(engine)
     with engine.connect() as connection:
         connection.execute(sa.text("select 1"))
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("select * from nothing"))
     engine.dispose()
     after = {place: asked(place) for place in places}
-    assert [after[place][0] - before[place][0] for place in places] == [0, 2, 1]
+    assert [after[place][0] - before[place][0] for place in places] == [0, 2, 2]
     assert after["head"][1] > before["head"][1]
+
+
+def test_questions_at_the_same_time_are_busy_once() -> None:
+    name = "meterhouse_query_busy_seconds_total"
+    before = metrics.registry.get_sample_value(name) or 0.0
+    started = time.perf_counter()
+    with timed("head"), timed("published"):
+        time.sleep(0.02)
+    taken = time.perf_counter() - started
+    busy = (metrics.registry.get_sample_value(name) or 0.0) - before
+    assert 0.02 <= busy <= taken
