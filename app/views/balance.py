@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app import context
+from app import context, formats
 from app.balance import balance_head, not_declared
 from app.gate import Account, Gate
 from app.views.parts import write
@@ -14,9 +14,11 @@ REFRESH_SECONDS = 2
 
 def draw_balance(gate: Gate, account: Account, *, is_on_credits: bool = False) -> None:
     """Draw the balance, and draw it anew every two seconds without the rest of the page."""
+    locale = formats.in_use()
 
     @st.fragment(run_every=REFRESH_SECONDS)
     def balance() -> None:
+        formats.use(locale)
         position = context.position(gate, account.account_id)
         if position is None:
             write(not_declared(account))

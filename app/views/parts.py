@@ -60,6 +60,7 @@ def live_line(now: datetime, zone: str = "UTC") -> Html:
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     """The account chooser, those with usage first; what the address asked for in vain.
 
+    The page is written by the customs of the chosen account from here on.
     To ask for an account that one may not see is logged, whether or not it exists.
     """
     by_id = {account.account_id: account for account in accounts}
@@ -72,6 +73,7 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     )
     if missed is not None:
         context.log_missed(missed)
+    formats.use(context.locale(context.open_gate(), chosen))
     return by_id[chosen], missed
 
 
