@@ -148,7 +148,7 @@ def trend_chart(
         axis=plain_axis(
             colours,
             values=order[::-7][::-1],
-            labelExpr="utcFormat(toDate(datum.value), '%-d %b')",
+            labelExpr=f"utcFormat(toDate(datum.value), '{formats.in_use().axis_day}')",
             labelAngle=0,
             labelFlush=False,
         ),
@@ -496,5 +496,16 @@ def calm(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
             height=height, width="container", padding={"left": 4, "right": 4, "top": 4, "bottom": 0}
         )
         .configure_view(stroke=None)
+        .configure(locale=_locale())
     )
     return chart
+
+
+def _locale() -> alt.Locale:
+    """How axes write numbers."""
+    used = formats.in_use()
+    return alt.Locale(
+        number=alt.NumberLocale(
+            decimal=used.decimal, thousands=used.thousands, grouping=[3], currency=["$", ""]
+        )
+    )

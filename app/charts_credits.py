@@ -57,7 +57,7 @@ def balance_chart(rows: Sequence[BalanceRow], colours: Palette) -> alt.LayerChar
         scale=alt.Scale(type="utc"),
         axis=plain_axis(
             colours,
-            format="%-d %b" if span < 200 else "%b %Y",
+            format=formats.in_use().axis_day if span < 200 else "%b %Y",
             tickCount=min(6, max(2, span)),
             labelAngle=0,
             labelOverlap=True,

@@ -217,6 +217,11 @@ def accounts(gate: Gate) -> list[Account]:
     return [*published, *(each for each in declared if each.account_id not in known)]
 
 
+def locale(gate: Gate, account_id: str) -> formats.Locale:
+    """How the account's figures and dates are written, at most :data:`HEAD_SECONDS` old."""
+    return _locale(_key(gate, account_id), account_id, gate)
+
+
 def overview(gate: Gate, account_id: str, month: date) -> Overview:
     """The overview of an account and month; raises UnknownAccount."""
     return _overview(_key(gate, account_id), account_id, month, gate)
@@ -388,6 +393,14 @@ def _accounts(key: Key, seen: frozenset[str] | None, _gate: Gate) -> list[Accoun
 @st.cache_data(max_entries=200, ttl=HEAD_SECONDS, show_spinner=False)
 def _declared_accounts(key: Key, seen: frozenset[str] | None, _gate: Gate) -> list[Account]:
     return sorted(_gate.declared_accounts(), key=lambda each: (each.name.lower(), each.account_id))
+
+
+@st.cache_data(max_entries=2000, ttl=HEAD_SECONDS, show_spinner=False)
+def _locale(key: Key, account_id: str, _gate: Gate) -> formats.Locale:
+    try:
+        return _gate.enter(account_id).locale()
+    except MeterhouseError:  # no store to ask, or none within reach: what needs it says so
+        return formats.ENGLISH
 
 
 @st.cache_data(max_entries=2000, ttl=LIVE_SECONDS, show_spinner=False)

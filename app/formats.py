@@ -1,8 +1,11 @@
-"""How figures, dates and texts are written on a page. Pure functions, English, no locale.
+"""How figures, dates and texts are written on a page: in English words, by a locale's customs.
 
-Every function takes None for "not known" and writes a dash, never a zero.
+The locale is that of the account that a page shows (:func:`use`); without one it is English. Every
+function takes None for "not known" and writes a dash, never a zero.
 """
 
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
@@ -12,6 +15,57 @@ from billing.currencies import MINOR_DIGITS
 DASH = "–"
 MINUS = "\N{MINUS SIGN}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Locale:
+    """A place's customs: separators, the order of day and month, where a currency stands.
+
+    ``axis_day`` is the pattern of a short day for charts, which format in the browser.
+    """
+
+    thousands: str = ","
+    decimal: str = "."
+    axis_day: str = "%-d %b"
+    is_currency_last: bool = False
+
+
+ENGLISH = Locale()
+AMERICAN = Locale(axis_day="%b %-d")
+GERMAN = Locale(".", ",", "%-d.%-m.", is_currency_last=True)
+
+_locale: ContextVar[Locale] = ContextVar("locale", default=ENGLISH)
+
+
+def locale_of(language: str | None, country: str | None) -> Locale:
+    """The customs of a language in a country, as an account's invoices name them."""
+    if language == "de":
+        return GERMAN
+    return AMERICAN if country == "US" else ENGLISH
+
+
+def use(locale: Locale) -> None:
+    """Write by a locale from here on, in this run of a page."""
+    _locale.set(locale)
+
+
+def in_use() -> Locale:
+    """The locale of this run, to be used again where a part of a page runs by itself."""
+    return _locale.get()
+
+
+def _local(text: str) -> str:
+    """A number with commas and a point as the locale writes it."""
+    locale = _locale.get()
+    return text.translate(str.maketrans(",.", locale.thousands + locale.decimal))
+
+
+def _with_currency(text: str, symbol: str, *, is_code: bool = False) -> str:
+    """An amount with its currency's symbol or code, before or after it."""
+    if _locale.get().is_currency_last:
+        return f"{text}{THIN}{symbol}"
+    return f"{symbol}{THIN if is_code else ''}{text}"
+
 
 _MONTHS = (
     "January",
@@ -34,7 +88,7 @@ def number(value: Decimal | int | None, decimals: int = 0) -> str:
     if value is None:
         return DASH
     rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
-    text = f"{abs(rounded):,.{decimals}f}"
+    text = _local(f"{abs(rounded):,.{decimals}f}")
     return f"{MINUS}{text}" if rounded < 0 else text
 
 
@@ -46,7 +100,8 @@ def credits(value: Decimal | None) -> str:
     if size == 0:
         return "0"
     if size < Decimal("0.0001"):
-        return "< 0.0001" if value > 0 else f"> {MINUS}0.0001"
+        least = _local("0.0001")
+        return f"< {least}" if value > 0 else f"> {MINUS}{least}"
     return number(value, 0 if size >= 100_000 else 2 if size >= Decimal("0.1") else 4)
 
 
@@ -56,9 +111,9 @@ def usd(value: Decimal | None) -> str:
         return DASH
     size = abs(value)
     if 0 < size < Decimal("0.0001"):
-        return "< $0.0001"
+        return f"< {_with_currency(_local('0.0001'), '$')}"
     text = number(size, 0 if size >= 100_000 else 2 if size >= Decimal("0.1") or not size else 4)
-    return f"{MINUS if value < 0 else ''}${text}"
+    return f"{MINUS if value < 0 else ''}{_with_currency(text, '$')}"
 
 
 _SYMBOLS = {"EUR": "€", "GBP": "£", "JPY": "¥", "USD": "$"}
@@ -72,7 +127,7 @@ def money(minor: Decimal | int | None, currency: str | None) -> str:
     text = number(abs(Decimal(minor)).scaleb(-digits), digits)
     sign = MINUS if minor < 0 else ""
     symbol = _SYMBOLS.get(currency)
-    return f"{sign}{symbol}{text}" if symbol else f"{sign}{currency}{THIN}{text}"
+    return sign + _with_currency(text, symbol or currency, is_code=symbol is None)
 
 
 def share(value: Decimal | None) -> str:
@@ -80,7 +135,7 @@ def share(value: Decimal | None) -> str:
     if value is None:
         return DASH
     if 0 < value < Decimal("0.0005"):
-        return f"< 0.1{THIN}%"
+        return f"< {_local('0.1')}{THIN}%"
     return f"{number(value * 100, 1)}{THIN}%"
 
 
@@ -95,7 +150,7 @@ def change(now: Decimal | None, before: Decimal | None) -> str | None:
     if ratio >= 10:
         return f"{number(ratio)}×"
     percent = number((ratio - 1) * 100, 1)
-    sign = "" if ratio < 1 or percent == "0.0" else "+"
+    sign = "" if ratio < 1 or percent == _local("0.0") else "+"
     return f"{sign}{percent}{THIN}%"
 
 
@@ -110,13 +165,19 @@ def compact(value: int | None) -> str:
 
 
 def day(value: date | None) -> str:
-    """``23 Nov 2026``."""
-    return DASH if value is None else f"{short_day(value)} {value.year}"
+    """``23 Nov 2026``, in America ``Nov 23, 2026``, in German ``23.11.2026``."""
+    if value is None:
+        return DASH
+    between = {AMERICAN: ", ", GERMAN: ""}.get(_locale.get(), " ")
+    return f"{short_day(value)}{between}{value.year}"
 
 
 def short_day(value: date) -> str:
-    """``23 Nov``."""
-    return f"{value.day} {_MONTHS[value.month - 1][:3]}"
+    """``23 Nov``, ``Nov 23``, ``23.11.``."""
+    locale, name = _locale.get(), _MONTHS[value.month - 1][:3]
+    if locale == GERMAN:
+        return f"{value.day}.{value.month}."
+    return f"{name} {value.day}" if locale == AMERICAN else f"{value.day} {name}"
 
 
 def month(value: date | None) -> str:
@@ -134,7 +195,9 @@ def days(first: date, last: date) -> str:
     if first == last:
         return day(first)
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day}–{day(last)}"
+        if _locale.get() == AMERICAN:
+            return f"{short_day(first)}–{last.day}, {last.year}"
+        return f"{first.day}{'.' if _locale.get() == GERMAN else ''}–{day(last)}"
     start = short_day(first) if first.year == last.year else day(first)
     return f"{start} – {day(last)}"
 
@@ -211,6 +274,7 @@ def exact(value: Decimal | None) -> str:
     text = f"{abs(value):,f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
+    text = _local(text)
     return f"{MINUS}{text}" if value < 0 else text
 
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
+from app import formats
 from app.lake import LakeReader, State
 from app.users import LOCAL, Deed, Forbidden, User
 from billing import audit
@@ -34,6 +36,7 @@ from billing.budgets.limits import Limit, limits_of
 from billing.budgets.stored import list_budgets, smallest_limit
 from billing.invoices.explain import Explained, explain_line
 from billing.invoices.issued import get_issued
+from billing.invoices.parties import list_profiles, profile_at
 from billing.invoices.payments import OpenInvoice, open_invoices
 from billing.position import CreditPosition, credit_position
 from billing.store import ReadOnlyStore, Store, acting_as
@@ -220,6 +223,20 @@ class AccountReader:
         """Its budgets; those of provider cost are the staff's."""
         found = self.ask_store(list_budgets)
         return [each for each in found if self.sees_cost or each.unit == "credits"]
+
+    def locale(self) -> formats.Locale:
+        """The customs by which its figures are written: those of who receives its invoices."""
+
+        def ask(store: Store, account: str) -> formats.Locale:
+            today = datetime.now(ZoneInfo(self.account.time_zone)).date()
+            profile = profile_at(list_profiles(store, account), today)
+            return (
+                formats.locale_of(profile.language, profile.country)
+                if profile
+                else (formats.ENGLISH)
+            )
+
+        return self.ask_store(ask)
 
     def measures(self, now: datetime) -> list[Measure]:
         """Its budgets with what they used in their open periods, settled."""

@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import context
+from app import context, formats
 from app.markup import empty, support, tag
 from app.sign_in import Visitor
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
@@ -83,6 +83,7 @@ def turn_away(settings: Settings, visitor: Visitor) -> None:
 
 def main() -> None:
     """Draw the frame and run the page that the address names."""
+    formats.use(formats.ENGLISH)
     try:
         settings = load_settings()
     except MeterhouseError as error:

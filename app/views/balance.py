@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from app import context
+from app import context, formats
 from app.balance import balance_head, not_declared
 from app.gate import Account, Gate
 from app.views.parts import write
@@ -17,9 +17,11 @@ def draw_balance(gate: Gate, account: Account, *, is_on_credits: bool = False) -
 
     Neither waits for the other: the page is drawn on while the balance is looked up.
     """
+    locale = formats.in_use()
 
     @st.fragment(run_every=REFRESH_SECONDS, parallel=True)
     def balance() -> None:
+        formats.use(locale)
         position = context.position(gate, account.account_id)
         if position is None:
             write(not_declared(account))

@@ -108,7 +108,7 @@ def _list(found: list[Measure]) -> None:
 def _row(each: Measure) -> list[Child]:
     budget, period = each.budget, each.period
     when = f"{formats.month(period.first)}" if period.is_month else f"last {period.days} days"
-    limit = f"of {budget.limit_amount.normalize():,f}{'' if budget.unit == 'credits' else ' USD'}"
+    limit = f"of {formats.exact(budget.limit_amount)}{'' if budget.unit == 'credits' else ' USD'}"
     about = f"{budget.about} · {when}{' · enforced' if budget.is_enforced else ''}"
     if each.use is None:
         used: Child = badge("no data", "quiet", "Nothing is published, or it is older than 2 days")

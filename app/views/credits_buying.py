@@ -152,8 +152,11 @@ def draw_message(reader: AccountReader, view: CreditsView) -> None:
         return
     is_open = bought.state in ("started", "open")
 
+    locale = formats.in_use()
+
     @st.fragment(run_every=2 if is_open else None)
     def tell() -> None:
+        formats.use(locale)
         now = find() or bought
         if is_open and now.state not in ("started", "open"):
             st.rerun()

@@ -82,13 +82,14 @@ def _members(reader: AccountReader, members: list[Member]) -> None:
         )
         by_email = {each.email: each for each in members}
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            email = st.selectbox("Member", list(by_email), key="member-chosen")
+            email = st.selectbox("Member", list(by_email), key="member-chosen", width=320)
             role = st.selectbox(
                 "Role",
                 ROLES,
                 ROLES.index(by_email[email].role),
                 format_func=lambda each: ROLE_TEXTS[each],
                 key=f"member-role-{email}-{by_email[email].role}",
+                width=320,
             )
             changed = st.button("Change the role", disabled=role == by_email[email].role)
             removed = st.button("Remove", key="member-remove")
@@ -146,9 +147,13 @@ def _invitations(reader: AccountReader, settings: Settings, invited: list[Invita
             st.form("invite", border=False, clear_on_submit=True),
             st.container(horizontal=True, vertical_alignment="bottom"),
         ):
-            email = st.text_input("Address", key="invite-email", max_chars=254)
+            email = st.text_input("Address", key="invite-email", max_chars=254, width=320)
             role = st.selectbox(
-                "Role", ROLES, format_func=lambda each: ROLE_TEXTS[each], key="invite-role"
+                "Role",
+                ROLES,
+                format_func=lambda each: ROLE_TEXTS[each],
+                key="invite-role",
+                width=320,
             )
             asked = st.form_submit_button("Invite", type="primary")
         if asked:

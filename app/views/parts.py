@@ -71,9 +71,11 @@ def draw_chart(
 ) -> Any:
     """Draw the chart that ``make()`` makes, and tell what is selected in it.
 
-    It is made once for all sessions that show the same figures.
+    It is made once for all sessions that show the same figures by the same customs.
     """
-    return st.vega_lite_chart(spec=_spec(repr(make), make), key=key, alt=alt, on_select=on_select)
+    return st.vega_lite_chart(
+        spec=_spec(f"{formats.in_use()} {make!r}", make), key=key, alt=alt, on_select=on_select
+    )
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
@@ -117,6 +119,7 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
 
     To ask for an account that one may not see is logged, whether or not it exists. Who signed in as
     staff chooses on the page Accounts first, and is told all the while whose account it is.
+    The page is written by the customs of the chosen account from here on.
     """
     if context.must_choose():
         st.switch_page("views/accounts.py")
@@ -132,6 +135,7 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
         context.log_missed(missed)
     if context.looks_as_staff(chosen):
         _banner(by_id[chosen])
+    formats.use(context.locale(context.open_gate(), chosen))
     return by_id[chosen], missed
 
 

@@ -73,8 +73,11 @@ def _follow(job: ExportJob) -> None:
     """Show how far the job is, until its file was fetched."""
     state = job.state
 
+    locale = formats.in_use()
+
     @st.fragment(run_every=_LOOK_SECONDS.get(state))
     def look() -> None:
+        formats.use(locale)
         if job.state != state:
             st.rerun()
         if job.state in ("waiting", "running"):

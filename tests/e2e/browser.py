@@ -68,6 +68,9 @@ class Visit:
         """Wait until the script has run and charts and fonts are there."""
         self.page.wait_for_selector("h1")
         self.page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        self.page.wait_for_function(
+            "!document.querySelector('[data-testid=stMain] [data-testid=stSkeleton]')"
+        )
         self.page.wait_for_function("document.fonts.status === 'loaded'")
         self.page.wait_for_function(
             "[...document.querySelectorAll('[data-testid=stVegaLiteChart]')]"

@@ -65,6 +65,16 @@ CHECKOUT = tuple(
     Shot(f"checkout-{scheme}", "/credits", scheme, press="text=Buy >> nth=-1", leaves=True)
     for scheme in ("light", "dark")
 )
+STAFF = tuple(
+    Shot(f"{page}-{name}", f"/{page}", scheme, size)
+    for page in ("members", "audit-log", "first-source")
+    for name, scheme, size in (
+        ("light", "light", DESK),
+        ("dark", "dark", DESK),
+        ("phone", "light", PHONE),
+    )
+)
+"""Pages of which the README shows no picture."""
 MORE = tuple(
     Shot(f"{name}-{scheme}", "/usage", scheme, more=more, press=press)
     for name, more, press in (
@@ -107,5 +117,5 @@ def take(url: str, folder: Path, account: str | None, month: str | None, shots: 
 
 if __name__ == "__main__":
     given = [argument for argument in sys.argv[1:] if argument != "--all"]
-    wanted = SHOTS + MORE + CHECKOUT if "--all" in sys.argv else SHOTS
+    wanted = SHOTS + STAFF + MORE + CHECKOUT if "--all" in sys.argv else SHOTS
     take(given[0], Path(given[1]), *[*given[2:4], None, None][:2], wanted)

@@ -137,3 +137,64 @@ def test_markdown_from_data_stays_text():
     assert formats.plain("$5 **b** `c` [x](y) :red[z]") == (
         r"\$5 \*\*b\*\* \`c\` \[x\]\(y\) \:red\[z\]"
     )
+
+
+@pytest.fixture
+def written():
+    """Writes by the customs of an account for one test."""
+    yield lambda language, country: formats.use(formats.locale_of(language, country))
+    formats.use(formats.ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("language", "country", "expected"),
+    [
+        ("en", "IE", ["1,234.50", "€1,900.00", "CHF\u202f49.00", "−$3.20", "27.4\u202f%"]),
+        ("en", "US", ["1,234.50", "€1,900.00", "CHF\u202f49.00", "−$3.20", "27.4\u202f%"]),
+        (
+            "de",
+            "DE",
+            ["1.234,50", "1.900,00\u202f€", "49,00\u202fCHF", "−3,20\u202f$", "27,4\u202f%"],
+        ),
+    ],
+)
+def test_figures_follow_the_customs_of_the_account(written, language, country, expected):
+    written(language, country)
+    assert [
+        formats.number(Decimal("1234.5"), 2),
+        formats.money(190_000, "EUR"),
+        formats.money(4_900, "CHF"),
+        formats.usd(Decimal("-3.2")),
+        formats.share(Decimal("0.274")),
+    ] == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "country", "expected"),
+    [
+        ("en", "IE", ["23 Nov 2026", "23 Nov", "1–23 Nov 2026", "28 Oct – 3 Nov 2026"]),
+        ("en", "US", ["Nov 23, 2026", "Nov 23", "Nov 1–23, 2026", "Oct 28 – Nov 3, 2026"]),
+        ("de", "DE", ["23.11.2026", "23.11.", "1.–23.11.2026", "28.10. – 3.11.2026"]),
+    ],
+)
+def test_days_follow_the_customs_of_the_account(written, language, country, expected):
+    written(language, country)
+    assert [
+        formats.day(date(2026, 11, 23)),
+        formats.short_day(date(2026, 11, 23)),
+        formats.days(date(2026, 11, 1), date(2026, 11, 23)),
+        formats.days(date(2026, 10, 28), date(2026, 11, 3)),
+    ] == expected
+
+
+def test_small_and_exact_figures_follow_them_too(written):
+    written("de", "DE")
+    assert formats.credits(Decimal("0.00001")) == "< 0,0001"
+    assert formats.exact(Decimal("1234.56700")) == "1.234,567"
+    assert formats.compact(195_200_000) == "195,2\u202fM"
+    assert formats.change(Decimal("1.144"), Decimal(1)) == "+14,4\u202f%"
+    assert formats.change(Decimal(1), Decimal(1)) == "0,0\u202f%"
+
+
+def test_a_run_begins_in_english():
+    assert formats.in_use() == formats.ENGLISH
