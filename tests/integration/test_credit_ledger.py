@@ -262,7 +262,7 @@ def test_accounts_stand_as_ledger_and_margins_say(split: Lab) -> None:
         " from marts.main.fct_credit_margin_daily where month = date '2026-11-01'"
         " group by 1 order by 1"
     )
-    assert sum(revenue for *_, revenue in earned) > 0
+    assert sum(used for _, used, _ in earned) > 0
     assert earned == split.query(
         "select account_id, credits, revenue_minor from marts.main.rpt_accounts_standing"
         " where month = date '2026-11-01' and events > 0 order by 1"
