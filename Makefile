@@ -17,7 +17,7 @@ up: $(VENV)/runtime ## Fill a first lake, build it, start the app (8501) and Dag
 
 test: $(VENV)/development ## Run the whole test suite
 	$(BIN)/python -m pytest --ignore tests/e2e --numprocesses auto --maxprocesses 4 --dist loadfile \
-		--max-worker-restart 0
+		--no-loadscope-reorder --max-worker-restart 0
 	$(BIN)/python -m pytest tests/e2e
 
 check: $(VENV)/development ## Lint, types, SQL style, import rules
@@ -48,6 +48,7 @@ bench: $(VENV)/development ## Measure against the bare engine and what one would
 	$(BIN)/python -m benchmarks.spikes
 	$(BIN)/python -m benchmarks.budgets
 	$(BIN)/python -m benchmarks.invoices
+	$(BIN)/python -m benchmarks.pages
 
 focus: $(VENV)/focus/ready ## Set FOCUS's own validator up, which the tests then run (needs Python 3.12)
 

@@ -47,6 +47,17 @@ def choose(
     return str(chosen), missed
 
 
+def is_chosen(key: str) -> bool:
+    """Whether the address, or a page before, says what the box ``key`` holds."""
+    return key in st.query_params or _written(key) in st.session_state
+
+
+def forget(key: str) -> None:
+    """Have the box ``key`` hold nothing that was chosen before."""
+    for name in (key, _written(key)):
+        st.session_state.pop(name, None)
+
+
 def read() -> dict[str, list[str]]:
     """Every parameter of the address with all its values."""
     return {key: st.query_params.get_all(key) for key in st.query_params}

@@ -5,11 +5,14 @@ routes of payment, hands out
 exported files and receipts, and loads at start what the first visitor would otherwise wait for.
 """
 
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
@@ -27,15 +30,20 @@ from warehouse.settings import load_settings
 
 @asynccontextmanager
 async def warm_up(_: st.App) -> AsyncIterator[None]:
-    """Import the heavy libraries and the pages' modules before the first visit."""
-    import altair  # noqa: F401
-    import duckdb  # noqa: F401
+    """Load before the first visit what it would wait for: modules, and the published state."""
     import pandas  # noqa: F401
 
-    from app import charts, context  # noqa: F401
+    from app import context, views
 
     configure_logging(load_settings())
-    context.shared_reader()
+    for module in iter_modules(views.__path__):
+        import_module(f"app.views.{module.name}")
+    try:
+        context.shared_reader().open_published()
+    except Exception as error:
+        logging.getLogger("meterhouse.app").error("the lake cannot be opened yet: %s", error)
+    gc.collect()
+    gc.freeze()  # what lives as long as the server need not be searched for garbage: 0.1 s a time
     yield
     close_export_desk()
 

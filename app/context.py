@@ -8,10 +8,18 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from starlette.requests import Request
 
-from app import formats, sign_in
+from app import address, formats, sign_in
 from app.first_source import Found
 from app.gate import Account, Gate
 from app.lake import LakeReader
+from app.queries.accounts import (
+    Line,
+    Standing,
+    Watched,
+    gather_standings,
+    gather_watched,
+    lines_of,
+)
 from app.queries.closing import Closing, gather_closing
 from app.queries.credits import (
     BalanceDay,
@@ -58,6 +66,7 @@ from app.queries.usage import (
     gather_summary,
     gather_tags,
 )
+from app.query_times import time_store
 from app.usage_address import EventKey, UsageView
 from app.users import User
 from billing import audit, invitations
@@ -70,8 +79,14 @@ from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
 from warehouse.usage.selection import Dimension, Selection
 
+WATCHED_SECONDS = 60
+"""The same for what the list of accounts knows of budgets, invoices and rejected rows."""
+
 HEAD_SECONDS = 5
 """How long figures read at the head are shown again before they are read anew."""
+
+Key = tuple[str, Publication | None, bool]
+"""Settings, publication, and whether the staff asks, who is told more."""
 
 LIVE_SECONDS = 0.8
 """The same for balances: sessions that look at one account at the same time share an answer."""
@@ -81,6 +96,9 @@ def shared_reader() -> LakeReader:
     """The connections that all sessions share, for the settings of this process."""
     settings = load_settings()
     return _reader(settings.model_dump_json(), settings)
+
+
+_LOOKED_AT = "looked-at"
 
 
 class NotSignedIn(Exception):
@@ -131,6 +149,48 @@ def log_missed(account_id: str) -> None:
     gate = open_gate()
     if not gate.user.sees(account_id):
         gate.log("account.enter", "refused", account_id)
+
+
+def looks_as_staff(account_id: str) -> bool:
+    """Whether who opened the page looks at a customer's account; the log tells when that begins.
+
+    That is who signed in as an admin of the platform and has no role of their own in the account.
+    Another account, and :func:`leave_account`, end it.
+    """
+    settings = load_settings()
+    user = visiting(settings).user if settings.has_sign_in else None
+    is_staff = user is not None and user.is_staff and account_id not in user.roles
+    if st.session_state.get(_LOOKED_AT) != (account_id if is_staff else None):
+        _log_leaving()
+        if is_staff:
+            st.session_state[_LOOKED_AT] = account_id
+            open_gate(user).log("account.look", "allowed", account_id)
+    return is_staff
+
+
+def leave_account() -> None:
+    """Have the staff look at no account any more; the log tells it."""
+    _log_leaving()
+    if load_settings().has_sign_in:
+        address.forget("account")
+
+
+def must_choose() -> bool:
+    """Whether who opened the page chooses an account first: the staff is shown none unasked.
+
+    The one user without sign-in has nobody to answer to.
+    """
+    settings = load_settings()
+    if not settings.has_sign_in or address.is_chosen("account"):
+        return False
+    user = visiting(settings).user
+    return user is not None and user.is_staff
+
+
+def _log_leaving() -> None:
+    account_id = st.session_state.pop(_LOOKED_AT, None)
+    if account_id is not None:
+        open_gate().log("account.leave", "allowed", account_id)
 
 
 def gate_of(request: Request) -> Gate:
@@ -297,21 +357,27 @@ def explained(gate: Gate, account_id: str, number: str, line: int) -> Explained:
     return _explained(_key(gate, account_id), account_id, number, line, gate)
 
 
+def account_lines(gate: Gate) -> tuple[tuple[Line, ...], Watched]:
+    """Every account with its flags, and what those rest on that is known now. For the staff."""
+    gate.require_staff("accounts")
+    return _account_lines(_key(gate), gate)
+
+
 def closing(gate: Gate, month: date) -> Closing:
     """How the closing of a month stands, at most :data:`HEAD_SECONDS` old; MeterhouseError."""
     gate.require_staff("closing")
     return _closing(_key(gate), month, gate)
 
 
-def _key(gate: Gate, account_id: str | None = None) -> tuple[str, Publication | None]:
-    """What settled figures depend on: which lake, and what is published there.
+def _key(gate: Gate, account_id: str | None = None) -> Key:
+    """What settled figures depend on: which lake, what is published there, and for whom they are.
 
     Raises UnknownAccount unless the user may see the account: what is cached was gathered for
     somebody, and the gate is not asked again.
     """
     if account_id is not None:
         gate.require(account_id)
-    return str(gate.settings.model_dump_json()), gate.publication
+    return str(gate.settings.model_dump_json()), gate.publication, gate.user.is_staff
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda reader: reader.close())
@@ -320,21 +386,17 @@ def _reader(key: str, _settings: Settings) -> LakeReader:
 
 
 @st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
-def _accounts(
-    key: tuple[str, Publication | None], seen: frozenset[str] | None, _gate: Gate
-) -> list[Account]:
+def _accounts(key: Key, seen: frozenset[str] | None, _gate: Gate) -> list[Account]:
     return _gate.accounts()
 
 
 @st.cache_data(max_entries=200, ttl=HEAD_SECONDS, show_spinner=False)
-def _declared_accounts(
-    key: tuple[str, Publication | None], seen: frozenset[str] | None, _gate: Gate
-) -> list[Account]:
+def _declared_accounts(key: Key, seen: frozenset[str] | None, _gate: Gate) -> list[Account]:
     return sorted(_gate.declared_accounts(), key=lambda each: (each.name.lower(), each.account_id))
 
 
 @st.cache_data(max_entries=2000, ttl=HEAD_SECONDS, show_spinner=False)
-def _locale(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> formats.Locale:
+def _locale(key: Key, account_id: str, _gate: Gate) -> formats.Locale:
     try:
         return _gate.enter(account_id).locale()
     except MeterhouseError:  # no store to ask, or none within reach: what needs it says so
@@ -342,9 +404,7 @@ def _locale(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -
 
 
 @st.cache_data(max_entries=2000, ttl=LIVE_SECONDS, show_spinner=False)
-def _position(
-    key: tuple[str, Publication | None], account_id: str, _gate: Gate
-) -> CreditPosition | None:
+def _position(key: Key, account_id: str, _gate: Gate) -> CreditPosition | None:
     # A gate of now: the page's own may be older than what was published since it was drawn.
     try:
         return open_gate(_gate.user).enter(account_id).position(datetime.now(UTC))
@@ -353,15 +413,13 @@ def _position(
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _credit_days(
-    key: tuple[str, Publication | None], account_id: str, _gate: Gate
-) -> list[BalanceDay]:
+def _credit_days(key: Key, account_id: str, _gate: Gate) -> list[BalanceDay]:
     return gather_days(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _credit_ledger(
-    key: tuple[str, Publication | None],
+    key: Key,
     account_id: str,
     chosen: LedgerFilter,
     page: int,
@@ -371,73 +429,69 @@ def _credit_ledger(
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _outlook(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> Outlook:
+def _outlook(key: Key, account_id: str, _gate: Gate) -> Outlook:
     return gather_outlook(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _incidents(
-    key: tuple[str, Publication | None], account_id: str, first: date, last: date, _gate: Gate
-) -> list[Incident]:
+def _incidents(key: Key, account_id: str, first: date, last: date, _gate: Gate) -> list[Incident]:
     return gather_incidents(_gate.enter(account_id), first, last)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _overview(
-    key: tuple[str, Publication | None], account_id: str, month: date, _gate: Gate
-) -> Overview:
+def _overview(key: Key, account_id: str, month: date, _gate: Gate) -> Overview:
     return gather_overview(_gate.enter(account_id), month)
 
 
 @st.cache_data(max_entries=4, ttl="1h", show_spinner=False)
-def _freshness(key: tuple[str, Publication | None], _gate: Gate) -> Freshness:
+def _freshness(key: Key, _gate: Gate) -> Freshness:
     return gather_freshness(_gate)
 
 
 @st.cache_data(max_entries=500, ttl=HEAD_SECONDS, show_spinner=False)
-def _pending(key: tuple[str, Publication | None], account_id: str, _gate: Gate) -> Pending:
+def _pending(key: Key, account_id: str, _gate: Gate) -> Pending:
     publication = _gate.publication
     return gather_pending(_gate.enter(account_id), publication.raw_load_id if publication else 0)
 
 
 @st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
-def _data_health(key: tuple[str, Publication | None], today: date, _gate: Gate) -> DataHealth:
+def _data_health(key: Key, today: date, _gate: Gate) -> DataHealth:
     return gather_data_health(_gate, today)
 
 
 @st.cache_data(max_entries=4, ttl=HEAD_SECONDS, show_spinner=False)
-def _first_source(key: tuple[str, Publication | None], _gate: Gate) -> Found:
+def _first_source(key: Key, _gate: Gate) -> Found:
     return gather_first_source(open_gate(_gate.user))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda store: store.close())
 def _store(key: str, _settings: Settings) -> Store:
-    return open_store(_settings)
+    store = open_store(_settings)
+    time_store(store.engine)
+    return store
 
 
 @st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
-def _facets(
-    key: tuple[str, Publication | None], account_id: str, first: date, until: date, _gate: Gate
-) -> Facets:
+def _facets(key: Key, account_id: str, first: date, until: date, _gate: Gate) -> Facets:
     return gather_facets(_gate.enter(account_id), first, until)
 
 
 @st.cache_data(max_entries=200, ttl="1h", show_spinner=False)
 def _tags(
-    key: tuple[str, Publication | None], account_id: str, first: date, until: date, _gate: Gate
+    key: Key, account_id: str, first: date, until: date, _gate: Gate
 ) -> list[tuple[str, str]]:
     found = gather_tags(_gate.enter(account_id), first, until)
     return [(name, value) for name, values in found.items() for value, _ in values]
 
 
 @st.cache_data(max_entries=4, ttl="1h", show_spinner=False)
-def _names(key: tuple[str, Publication | None], _gate: Gate) -> Names:
+def _names(key: Key, _gate: Gate) -> Names:
     return gather_names(_gate)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _usage_summary(
-    key: tuple[str, Publication | None],
+    key: Key,
     account_id: str,
     selection: Selection,
     previous: Selection,
@@ -448,7 +502,7 @@ def _usage_summary(
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _usage_page(
-    key: tuple[str, Publication | None],
+    key: Key,
     account_id: str,
     view: UsageView,
     _summary: UsageSummary,
@@ -465,7 +519,7 @@ def _usage_page(
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _usage_groups(
-    key: tuple[str, Publication | None],
+    key: Key,
     account_id: str,
     selection: Selection,
     by: tuple[Dimension, ...],
@@ -476,16 +530,12 @@ def _usage_groups(
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _usage_event(
-    key: tuple[str, Publication | None], account_id: str, event: EventKey, _gate: Gate
-) -> EventDetail | None:
+def _usage_event(key: Key, account_id: str, event: EventKey, _gate: Gate) -> EventDetail | None:
     return gather_event(_gate.enter(account_id), event.source, event.event_id, event.day)
 
 
 @st.cache_data(max_entries=500, ttl=HEAD_SECONDS, show_spinner=False)
-def _usage_pending(
-    key: tuple[str, Publication | None], account_id: str, selection: Selection, _gate: Gate
-) -> PendingEvents:
+def _usage_pending(key: Key, account_id: str, selection: Selection, _gate: Gate) -> PendingEvents:
     publication = _gate.publication
     return gather_pending_events(
         _gate.enter(account_id), selection, publication.raw_load_id if publication else 0
@@ -493,34 +543,40 @@ def _usage_pending(
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _advice(
-    key: tuple[str, Publication | None], account_id: str, _gate: Gate
-) -> tuple[Advice, ...]:
+def _advice(key: Key, account_id: str, _gate: Gate) -> tuple[Advice, ...]:
     return gather_advice(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
-def _advice_weeks(
-    key: tuple[str, Publication | None], account_id: str, _gate: Gate
-) -> Mapping[int, tuple[Week, ...]]:
+def _advice_weeks(key: Key, account_id: str, _gate: Gate) -> Mapping[int, tuple[Week, ...]]:
     return gather_weeks(_gate.enter(account_id))
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
 def _advice_events(
-    key: tuple[str, Publication | None], account_id: str, chosen: Advice, page: int, _gate: Gate
+    key: Key, account_id: str, chosen: Advice, page: int, _gate: Gate
 ) -> AdviceEvents:
     return gather_advice_events(_gate.enter(account_id), chosen, page)
 
 
 @st.cache_resource(max_entries=4, ttl="1h", show_spinner="Reading the operations …")
-def _explained(
-    key: tuple[str, Publication | None], account_id: str, number: str, line: int, _gate: Gate
-) -> Explained:
+def _explained(key: Key, account_id: str, number: str, line: int, _gate: Gate) -> Explained:
     # Shared, not copied: a line may have very many operations, and all of it is frozen.
     return _gate.enter(account_id).explained(number, line)
 
 
+@st.cache_resource(max_entries=2, ttl="1h", show_spinner="Reading the accounts …")
+def _standings(key: Key, _gate: Gate) -> tuple[Standing, ...]:
+    # Shared, not copied: there may be very many accounts, and all of it is frozen.
+    return gather_standings(_gate)
+
+
+@st.cache_resource(max_entries=2, ttl=WATCHED_SECONDS, show_spinner=False)
+def _account_lines(key: Key, _gate: Gate) -> tuple[tuple[Line, ...], Watched]:
+    watched = gather_watched(_gate, datetime.now(UTC))
+    return lines_of(_standings(key, _gate), watched), watched
+
+
 @st.cache_data(max_entries=8, ttl=HEAD_SECONDS, show_spinner="Trying the close …")
-def _closing(key: tuple[str, Publication | None], month: date, _gate: Gate) -> Closing:
+def _closing(key: Key, month: date, _gate: Gate) -> Closing:
     return gather_closing(_gate, month, datetime.now(UTC))

@@ -14,7 +14,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from app.users import Forbidden
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings
-from warehouse.usage.columns import MEDIA_TYPES, Format
+from warehouse.usage.columns import COLUMNS, CUSTOMER_COLUMNS, MEDIA_TYPES, Column, Format
 from warehouse.usage.export import export_usage, file_name
 from warehouse.usage.selection import Selection
 
@@ -126,6 +126,7 @@ class ExportDesk:
         selection: Selection,
         output: Format,
         browser: str,
+        columns: Sequence[Column] = COLUMNS,
     ) -> ExportJob:
         """Begin an export. Raises MeterhouseError when too many are open."""
         self.clear_expired()
@@ -142,7 +143,7 @@ class ExportDesk:
                     "too many exports are being made; try again when some were fetched"
                 )
             self._jobs[job.ticket] = job
-        self._workers.submit(self._run, job, settings, publication, selection)
+        self._workers.submit(self._run, job, settings, publication, selection, columns)
         return job
 
     def claim(self, account_id: str, ticket: str, browser: str) -> ExportJob:
@@ -197,7 +198,12 @@ class ExportDesk:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(
-        self, job: ExportJob, settings: Settings, publication: Publication, selection: Selection
+        self,
+        job: ExportJob,
+        settings: Settings,
+        publication: Publication,
+        selection: Selection,
+        columns: Sequence[Column],
     ) -> None:
         def progress(fraction: float) -> None:
             if job.state == "cancelled":
@@ -216,6 +222,7 @@ class ExportDesk:
                 selection,
                 job.output,
                 job.file,
+                columns=columns,
                 publication=publication,
                 progress=progress,
             )
@@ -275,8 +282,8 @@ def start_export(
     """Begin to write the selected usage of an account as a file, at the gate's publication.
 
     ``cookies`` are those of the browser that asks (``st.context.cookies``); only it can fetch the
-    file. Raises UnknownAccount unless the user may see the account, MeterhouseError when nothing
-    is published or too many exports are open.
+    file. Only the staff's has provider cost in it. Raises UnknownAccount unless the user may see
+    the account, MeterhouseError when nothing is published or too many exports are open.
     """
     if gate.publication is None:
         raise MeterhouseError("nothing is published yet")
@@ -290,6 +297,7 @@ def start_export(
         selection,
         output,
         browser_of(cookies),
+        COLUMNS if reader.sees_cost else CUSTOMER_COLUMNS,
     )
 
 

@@ -5,6 +5,9 @@ gate adds ``account_id = $account_id`` itself, bound to the account that was ent
 cannot forget the filter, nor ask past it. Settled figures come from reporting models at the
 published snapshot; what is read at the head says so in its question. Values are always bound.
 
+What is the platform's own business (provider cost, and what follows from it) is blank in every
+answer about an account unless the staff asks: a page cannot show by mistake what it never got.
+
 The gate also knows who asks: only accounts where the user has a role are entered, and what changes
 something or takes a document away is a deed (``app/deeds.py``), refused unless the role is enough
 and logged either way.
@@ -12,6 +15,7 @@ and logged either way.
 
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -33,6 +37,7 @@ from billing.budgets.stored import list_budgets, smallest_limit
 from billing.invoices.explain import Explained, explain_line
 from billing.invoices.issued import get_issued
 from billing.invoices.parties import list_profiles, profile_at
+from billing.invoices.payments import OpenInvoice, open_invoices
 from billing.position import CreditPosition, credit_position
 from billing.store import ReadOnlyStore, Store, acting_as
 from billing.validation import next_month
@@ -44,6 +49,10 @@ from warehouse.settings import Settings
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
+ASKED_TOGETHER = 8
+"""Questions of all sessions that are answered side by side; each uses all cores where it can."""
+
+_ASKING = ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="asking")
 _REPORTING_MODEL = re.compile(r"rpt_[a-z0-9_]+")
 _HEAD_TABLE = re.compile(r"raw\.main\.[a-z_]+")
 
@@ -86,13 +95,14 @@ class AccountQuestion(Generic[Row]):
     state: State = "published"
     columns: Mapping[str, str] = field(default_factory=dict)
 
-    def sql(self) -> str:
-        """The query, filtered by ``$account_id``."""
+    def sql(self, *, is_for_staff: bool = True) -> str:
+        """The query, filtered by ``$account_id``; figures of the platform are null for others."""
         pattern = _REPORTING_MODEL if self.state == "published" else _HEAD_TABLE
         if not pattern.fullmatch(self.model):
             raise ValueError(f"{self.model} may not be read at the {self.state} state")
         table = self.model if self.state == "head" else f"marts.main.{self.model}"
-        text = f"select {_columns(self.row, self.columns)} from {table}"
+        columns = self.columns if is_for_staff else {**self.columns, **_withheld(self.row)}
+        text = f"select {_columns(self.row, columns)} from {table}"
         text += " where account_id = $account_id"
         if self.where:
             text += f" and ({self.where})"
@@ -135,6 +145,14 @@ class SharedQuestion(Generic[Row]):
         return f"{text} order by {self.order}" if self.order else text
 
 
+_OF_THE_PLATFORM = re.compile(r"cost|usd|margin|^price_")
+
+
+def is_of_the_platform(column: str) -> bool:
+    """Whether a column, by its name, tells what usage costs the platform: its own business."""
+    return _OF_THE_PLATFORM.search(column) is not None
+
+
 SHARED_MODELS = ("rpt_freshness", "rpt_usage_category", "rpt_usage_model")
 """Reporting models whose rows are of no account."""
 
@@ -160,6 +178,10 @@ class AccountReader:
         if "account_id" in parameters:
             raise ValueError("the account is bound by the gate and cannot be a parameter")
         return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
+
+    def start(self, question: AccountQuestion[Row], **parameters: Any) -> Future[list[Row]]:
+        """:meth:`ask`, answered beside what else was started: none waits for another."""
+        return _ASKING.submit(lambda: self.ask(question, **parameters))
 
     def ask_store(self, question: Callable[[Store, str], Answer]) -> Answer:
         """What the operational store answers about this account, whose id ``question`` gets.
@@ -198,20 +220,28 @@ class AccountReader:
         def ask(store: Store, account: str) -> formats.Locale:
             today = datetime.now(ZoneInfo(self.account.time_zone)).date()
             profile = profile_at(list_profiles(store, account), today)
-            return (
-                formats.locale_of(profile.language, profile.country)
-                if profile
-                else (formats.ENGLISH)
-            )
+            if profile is None:
+                return formats.ENGLISH
+            return formats.locale_of(profile.language, profile.country)
 
         return self.ask_store(ask)
 
+    @property
+    def sees_cost(self) -> bool:
+        """Whether the user is told what usage costs the platform: the staff only."""
+        return self._gate.user.is_staff
+
+    def budgets(self) -> list[Budget]:
+        """Its budgets; those of provider cost are the staff's."""
+        found = self.ask_store(list_budgets)
+        return [each for each in found if self.sees_cost or each.unit == "credits"]
+
     def measures(self, now: datetime) -> list[Measure]:
         """Its budgets with what they used in their open periods, settled."""
+        budgets = self.budgets()
 
         def ask(store: Store, account: str) -> list[Measure]:
             known = {account: get_account(store, account, now=now)}
-            budgets = list_budgets(store, account)
             return measure(self._gate.lake(), self._gate.publication, known, budgets, now)
 
         return self.ask_store(ask)
@@ -239,7 +269,12 @@ class AccountReader:
         return self.ask_store(ask)
 
     def replayed(self, budget: Budget, months: int, now: datetime) -> list[SimulatedAlert]:
-        """The alerts that ``budget`` would have sent over past months."""
+        """The alerts that ``budget`` would have sent over past months.
+
+        Raises Forbidden for a budget of provider cost unless the user is told of that.
+        """
+        if budget.unit != "credits" and not self.sees_cost:
+            raise Forbidden("budgets of provider cost are for admins of the platform")
         if budget.account_id != self.account.account_id:
             raise ValueError("the budget is of another account")
         if self._gate.publication is None:
@@ -277,6 +312,8 @@ class LakeAt:
         self, sql: str, parameters: Mapping[str, Any], *, publication: Publication | None = None
     ) -> list[tuple[Any, ...]]:
         """The rows of a query with named parameters, at ``publication`` or at the head."""
+        if publication and all(isinstance(value, str) for value in parameters.values()):
+            return self.reader.settled_rows(sql, parameters, publication)
         return self.reader.rows(sql, parameters, publication=publication)
 
 
@@ -335,8 +372,10 @@ class Gate:
         if not (account_id.isascii() and account_id.isprintable()):
             raise UnknownAccount(account_id)  # no id has such letters, and NUL ends a query
         if self.publication is not None:
-            for account in self.rows(_ACCOUNT, {"account_id": account_id}):
-                return AccountReader(self, account)
+            for values in self._reader.settled_rows(
+                _ACCOUNT.sql(), {"account_id": account_id}, self.publication
+            ):
+                return AccountReader(self, Account(*values))
         if self._store is not None:
             try:
                 return AccountReader(self, _declared(get_account(self._store(), account_id)))
@@ -370,6 +409,26 @@ class Gate:
         except MeterhouseError as error:
             self.log(deed.action, "failed", account_id, {**details, "error": error})
             raise
+
+    def reached_budgets(self, now: datetime) -> list[Budget]:
+        """Budgets of all accounts whose limit is reached in the period that runs. For the staff."""
+        self.require_staff("budgets")
+        store = self.store()
+        known = {account.account_id: account for account in list_accounts(store, now=now)}
+        running = {
+            each.budget.budget_id: each  # of two open periods the one that runs comes last
+            for each in measure(self.lake(), self.publication, known, list_budgets(store), now)
+        }
+        return [
+            each.budget
+            for each in running.values()
+            if each.use is not None and each.use.amount >= each.budget.limit_amount
+        ]
+
+    def open_invoices(self) -> list[OpenInvoice]:
+        """Invoices of every account that are not paid in full. For the staff."""
+        self.require_staff("invoices")
+        return open_invoices(self.store())
 
     def audit_events(
         self, wanted: audit.AuditFilter, limit: int, offset: int = 0
@@ -462,7 +521,9 @@ class Gate:
         if question.state == "published" and self.publication is None:
             raise ValueError("nothing is published yet")
         found = self._reader.rows(
-            question.sql(),
+            question.sql(is_for_staff=self.user.is_staff)
+            if isinstance(question, AccountQuestion)
+            else question.sql(),
             parameters,
             publication=self.publication if question.state == "published" else None,
         )
@@ -475,6 +536,11 @@ def _declared(stored: StoredAccount) -> Account:
     return Account(
         stored.account_id, term.name, term.time_zone, term.currency, term.plan, None, None, None
     )
+
+
+def _withheld(row: type) -> dict[str, str]:
+    """The expressions that blank the columns of the platform in a row of an account."""
+    return {item.name: "null" for item in fields(row) if is_of_the_platform(item.name)}
 
 
 def _columns(row: type, expressions: Mapping[str, str]) -> str:

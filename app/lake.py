@@ -6,12 +6,14 @@ as soon as no query runs on it.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import duckdb
 
+from app.query_times import timed
 from warehouse.lake import (
     LAKES,
     Connection,
@@ -31,6 +33,12 @@ Answer = TypeVar("Answer")
 
 PINS = 2
 """Publications kept open: the newest, and the one that a page may be in the middle of."""
+
+KEPT_ANSWERS = 300
+"""Answers of a published state that are kept, the last asked for."""
+
+KEPT_ROWS = 1_000
+"""Rows of the longest answer that is kept."""
 
 
 class _Shared:
@@ -75,6 +83,7 @@ class LakeReader:
         self._pins: dict[Publication, _Shared] = {}
         self._tables: set[str] = set()
         self._kept: dict[Lake, tuple[Any, dict[str, Any]]] = {}
+        self._settled: dict[Publication, OrderedDict[Any, Rows]] = {}
         self.answers_kept = 0
         self.answers_asked = 0
 
@@ -86,6 +95,13 @@ class LakeReader:
             with self._lock:
                 self._drop_head()
             return self._latest()
+
+    def open_published(self) -> None:
+        """Open the connection to what is published now, which the next question then finds."""
+        publication = self.publication()
+        if publication is not None:
+            with self._lock:
+                self._pinned_at(publication)
 
     def has_lake(self, lake: Lake) -> bool:
         """Whether the lake was ever written."""
@@ -125,6 +141,29 @@ class LakeReader:
                     self._drop_pin(publication)
             return self._ask(sql, parameters, publication)
 
+    def settled_rows(
+        self, sql: str, parameters: Mapping[str, str], publication: Publication
+    ) -> Rows:
+        """The rows of a query at ``publication``, which are the same whenever they are asked for.
+
+        The last :data:`KEPT_ANSWERS` are kept as long as the connection, but none that found
+        nothing or more than :data:`KEPT_ROWS`. They are shared: leave them as they are.
+        """
+        key = sql, tuple(sorted(parameters.items()))
+        with self._lock:
+            kept = self._settled.get(publication, OrderedDict())
+            if key in kept:
+                kept.move_to_end(key)
+                return kept[key]
+        found = self.rows(sql, parameters, publication=publication)
+        with self._lock:
+            if 0 < len(found) <= KEPT_ROWS and publication in self._pins:
+                kept = self._settled.setdefault(publication, OrderedDict())
+                kept[key] = found
+                if len(kept) > KEPT_ANSWERS:
+                    kept.popitem(last=False)
+        return found
+
     def head_rows(self, lake: Lake, sql: str) -> Rows:
         """The rows of a query at the head that reads nothing but ``lake``.
 
@@ -152,7 +191,7 @@ class LakeReader:
 
         The state is looked at first: an answer may be newer than it says, never older.
         """
-        with self._cursor(None) as cursor:
+        with timed("head"), self._cursor(None) as cursor:
             if lake not in self._attached:
                 return ask(cursor)
             state = head_state(cursor, self.settings, lake)
@@ -172,7 +211,10 @@ class LakeReader:
     def _ask(
         self, sql: str, parameters: Mapping[str, Any], publication: Publication | None
     ) -> Rows:
-        with self._cursor(publication) as cursor:
+        with (
+            timed("published" if publication else "head"),
+            self._cursor(publication) as cursor,
+        ):
             return cursor.execute(sql, dict(parameters) or None).fetchall()
 
     @contextmanager
@@ -213,5 +255,6 @@ class LakeReader:
         self._tables.clear()
 
     def _drop_pin(self, publication: Publication) -> None:
+        self._settled.pop(publication, None)
         if publication in self._pins:
             self._pins.pop(publication).retire()

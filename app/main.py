@@ -9,6 +9,7 @@ from app.markup import empty, support, tag
 from app.sign_in import Visitor
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from app.users import User
+from app.views.parts import place_banner
 from app.views.sign_in import draw_stranger, draw_unverified, draw_way_in
 from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings, load_settings
@@ -24,6 +25,7 @@ PAGES = {
         ("views/members.py", "Members", ":material/group:", "members"),
     ],
     "Admin": [
+        ("views/accounts.py", "Accounts", ":material/corporate_fare:", "accounts"),
         ("views/data_health.py", "Data health", ":material/monitor_heart:", "data-health"),
         ("views/first_source.py", "First source", ":material/input:", "first-source"),
         ("views/closing.py", "Closing", ":material/event_available:", "closing"),
@@ -128,9 +130,12 @@ def main() -> None:
             st.html(tag("p", f"Signed in as {visitor.claimed}", class_="mh-soft"))
             if st.button("Sign out", key="sign-out"):
                 if visitor.user is not None:
+                    context.leave_account()
                     context.open_gate(visitor.user).log("sign-out", "allowed")
                 st.logout()
         st.html(tag("p", "Questions? ", support(settings), class_="mh-soft"))
+    if settings.has_sign_in and visitor.user is not None and visitor.user.is_staff:
+        place_banner()
     page.run()
 
 

@@ -31,6 +31,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import query_times
 from app.api import refusal
 from app.context import shared_reader, shared_store
 from app.lake import LakeReader
@@ -261,6 +262,8 @@ class WarehouseCollector(Collector):
 
 registry = CollectorRegistry()
 registry.register(WarehouseCollector())
+registry.register(query_times.durations)
+registry.register(query_times.busy_seconds)
 ProcessCollector(registry=registry)
 PlatformCollector(registry=registry)
 GCCollector(registry=registry)

@@ -116,16 +116,17 @@ def ensure_home(folder: Path, events: int) -> Settings:
         load_files(settings, "meterhouse", [landing])
         shutil.rmtree(landing)
         _say("building and checking the marts …")
-        _meterhouse(settings, "refresh")
-        _meterhouse(settings, "upkeep")
+        run_meterhouse(settings, "refresh")
+        run_meterhouse(settings, "upkeep")
         (home / "ready").touch()
-    if not _plain_file(home).exists():
+    if not plain_file(home).exists():
         _say("copying the events into a plain table …")
         _make_plain(settings)
     return settings
 
 
-def _plain_file(home: Path) -> Path:
+def plain_file(home: Path) -> Path:
+    """The plain table of a home that :func:`ensure_home` made."""
     return home / "plain.duckdb"
 
 
@@ -139,10 +140,10 @@ def _make_plain(settings: Settings) -> None:
         "create table plain.event as select * from rpt_usage_event order by occurred_at"
     )
     connection.close()
-    draft.rename(_plain_file(settings.home))
+    draft.rename(plain_file(settings.home))
 
 
-def _meterhouse(settings: Settings, *arguments: str) -> None:
+def run_meterhouse(settings: Settings, *arguments: str) -> None:
     """Run a command of Meterhouse's. Raises RuntimeError with what it said when it fails."""
     command = [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments]
     done = subprocess.run(
@@ -204,7 +205,7 @@ def ask_ours(home: Path, repeats: int) -> Answers:
 def ask_plain(home: Path, repeats: int) -> Answers:
     """The same answers from one unpartitioned table, without sums."""
     connection = duckdb.connect(
-        str(_plain_file(home)), read_only=True, config=engine_config(Settings(home=home))
+        str(plain_file(home)), read_only=True, config=engine_config(Settings(home=home))
     )
     connection.execute("set timezone = 'UTC'")
     accounts = [

@@ -3,6 +3,7 @@
 import os
 import re
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -280,10 +281,21 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment.
+    """Read the settings from the environment, anew only where it has changed.
 
     Raises MeterhouseError that names each variable that cannot be used.
     """
+    variables = ((name, value) for name, value in os.environ.items() if _is_ours(name))
+    return _read_settings(tuple(sorted(variables)), os.getcwd())
+
+
+def _is_ours(name: str) -> bool:
+    return name.upper().startswith("METERHOUSE_")
+
+
+@lru_cache(maxsize=8)
+def _read_settings(variables: tuple[tuple[str, str], ...], folder: str) -> Settings:
+    """The settings as the ``variables`` and the working ``folder`` of this moment have them."""
     try:
         return Settings()
     except ValidationError as error:

@@ -107,7 +107,7 @@ class PendingLoads:
     rows_loaded: int
 
 
-_OPEN = """
+OPEN_ROWS = """
     select * from raw.main.usage_quarantine as held
     where not exists (
         select 1 from raw.main.usage_quarantine_release as released
@@ -141,7 +141,7 @@ REASONS = StaffQuestion(
     select {{columns}} from (
         select reason, count(*) as rows, list_sort(list(distinct source)) as sources,
             max(load_id) as newest_load_id
-        from ({_OPEN}) group by reason
+        from ({OPEN_ROWS}) group by reason
     ) order by rows desc, reason
     """,
     state="head",
@@ -155,7 +155,7 @@ EXAMPLES = StaffQuestion(
             row_number() over (
                 partition by reason order by load_id desc, line_number
             ) as position
-        from ({_OPEN})
+        from ({OPEN_ROWS})
     ) where position <= $shown order by reason, position
     """,
     state="head",
@@ -164,7 +164,7 @@ UNDECLARED = StaffQuestion(
     UndeclaredAccount,
     f"""
     select {{columns}} from (
-        select account_id, count(*) as rows from ({_OPEN})
+        select account_id, count(*) as rows from ({OPEN_ROWS})
         where reason = 'undeclared_account' and account_id is not null group by account_id
     ) order by rows desc, account_id limit $shown
     """,

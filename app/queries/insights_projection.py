@@ -74,13 +74,14 @@ REPLAYS = AccountQuestion("rpt_insights_backtest", Replay, order="elapsed_days, 
 class Outlook:
     """What the section shows: ``whole`` is the account, None where nothing is projected.
 
-    ``parts`` are the largest first, by scope.
+    ``parts`` are the largest first, by scope. Without ``sees_cost`` every cost is None.
     """
 
     account: Account
     whole: Projection | None
     parts: dict[str, tuple[Projection, ...]]
     replays: tuple[Replay, ...]
+    sees_cost: bool
 
 
 def gather_outlook(reader: AccountReader) -> Outlook:
@@ -95,6 +96,7 @@ def gather_outlook(reader: AccountReader) -> Outlook:
         whole[0] if whole else None,
         {scope: tuple(some) for scope, some in parts.items()},
         tuple(reader.ask(REPLAYS)),
+        reader.sees_cost,
     )
 
 

@@ -209,7 +209,8 @@ class Overview:
     ``days`` reach from the first day of the month before to the last day of usage in the month;
     ``path`` are the days to come, today being the first; none in a complete month. ``record`` is
     how past projections of the account fared, made about as late in their months.
-    ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents.
+    ``sparklines`` hold :data:`SPARKLINE_DAYS` values for each of the top agents. Without
+    ``sees_cost`` every provider cost is None, whatever it is.
     """
 
     account: Account
@@ -222,6 +223,7 @@ class Overview:
     models: tuple[ModelUse, ...]
     agents: tuple[AgentUse, ...]
     sparklines: dict[str, tuple[Decimal, ...]]
+    sees_cost: bool
 
     @property
     def is_in_credits(self) -> bool:
@@ -237,8 +239,17 @@ def known_credits(use: MonthTotals | CategoryUse | ModelUse | AgentUse) -> Decim
 def gather_overview(reader: AccountReader, month: date) -> Overview:
     """Read the overview of the month that starts at ``month``."""
     until = next_month(month)
-    days = reader.ask(DAYS, first=previous_month(month), until=until)
-    agents = reader.ask(AGENTS, month=month)
+    started = reader.start(MONTH, month=month)
+    started_days = reader.start(DAYS, first=previous_month(month), until=until)
+    started_agents = reader.start(AGENTS, month=month)
+    categories = reader.start(CATEGORIES, month=month)
+    models = reader.start(MODELS, month=month)
+    totals = started.result()
+    in_credits = bool(totals) and totals[0].is_in_credits
+    has_projection = in_credits and not totals[0].is_complete
+    path = reader.start(PATH, month=month) if has_projection else None
+    replays = reader.start(REPLAYS) if has_projection else None
+    days, agents = started_days.result(), started_agents.result()
     last = max((day.usage_date for day in days), default=until - timedelta(days=1))
     top = [agent.agent_id for agent in agents[:TOP_AGENTS]]
     agent_days = (
@@ -246,22 +257,20 @@ def gather_overview(reader: AccountReader, month: date) -> Overview:
         if top
         else []
     )
-    totals = reader.ask(MONTH, month=month)
-    in_credits = bool(totals) and totals[0].is_in_credits
-    has_projection = in_credits and not totals[0].is_complete
     return Overview(
         account=reader.account,
         month=month,
         totals=totals[0] if totals else None,
         days=tuple(days),
-        path=tuple(reader.ask(PATH, month=month)) if has_projection else (),
-        record=track_record(reader.ask(REPLAYS), nearest_replay(int(totals[0].elapsed_days)))
-        if has_projection
+        path=tuple(path.result()) if path else (),
+        record=track_record(replays.result(), nearest_replay(int(totals[0].elapsed_days)))
+        if replays
         else None,
-        categories=tuple(reader.ask(CATEGORIES, month=month)),
-        models=tuple(reader.ask(MODELS, month=month)),
+        categories=tuple(categories.result()),
+        models=tuple(models.result()),
         agents=tuple(agents),
         sparklines=sparklines(top, agent_days, last, in_credits=in_credits),
+        sees_cost=reader.sees_cost,
     )
 
 

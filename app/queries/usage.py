@@ -131,7 +131,7 @@ class EventDetail:
     model: str
     status: str
     rating_status: str
-    provider_cost_status: str
+    provider_cost_status: str | None
     tags: str | None
     execution_ms: Decimal | None
     logged_credits: Decimal | None

@@ -26,8 +26,28 @@
             header?.setAttribute("role", "presentation");
         }
     };
-    nameNavigation();
-    new MutationObserver(nameNavigation).observe(document.body, { childList: true, subtree: true });
+
+    // Signing in leads back to the first page. The address that was asked for waits in this tab,
+    // and is always one of our own: nothing but its path and query is kept.
+    const WAY_BACK = "meterhouse-way-back";
+    const keepWayBack = () => {
+        if (document.querySelector(".st-key-way-in")) {
+            const { pathname, search } = window.location;
+            const isFirstPage = pathname.endsWith("/") && !search;
+            window.sessionStorage.setItem(WAY_BACK, isFirstPage ? "" : pathname + search);
+        } else if (document.querySelector(".st-key-sign-out")) {
+            const there = window.sessionStorage.getItem(WAY_BACK);
+            window.sessionStorage.removeItem(WAY_BACK);
+            if (there) window.location.replace(window.location.origin + there);
+        }
+    };
+
+    const follow = () => {
+        nameNavigation();
+        keepWayBack();
+    };
+    follow();
+    new MutationObserver(follow).observe(document.body, { childList: true, subtree: true });
 
     document.addEventListener("click", (event) => {
         const other = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey;

@@ -13,10 +13,13 @@ REFRESH_SECONDS = 2
 
 
 def draw_balance(gate: Gate, account: Account, *, is_on_credits: bool = False) -> None:
-    """Draw the balance, and draw it anew every two seconds without the rest of the page."""
+    """Draw the balance, and draw it anew every two seconds without the rest of the page.
+
+    Neither waits for the other: the page is drawn on while the balance is looked up.
+    """
     locale = formats.in_use()
 
-    @st.fragment(run_every=REFRESH_SECONDS)
+    @st.fragment(run_every=REFRESH_SECONDS, parallel=True)
     def balance() -> None:
         formats.use(locale)
         position = context.position(gate, account.account_id)

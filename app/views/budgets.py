@@ -28,7 +28,13 @@ from billing.budgets.budget import (
     make_budget,
     refuse_unsigned,
 )
-from billing.budgets.stored import CHANGEABLE, add_budget, change_budget, remove_budget
+from billing.budgets.stored import (
+    CHANGEABLE,
+    add_budget,
+    change_budget,
+    cost_rules,
+    remove_budget,
+)
 from billing.store import Store
 from warehouse.errors import MeterhouseError
 
@@ -146,7 +152,7 @@ def _editor(reader: AccountReader, found: list[Measure]) -> None:
             )
         write(heading("Change a budget" if chosen else "New budget", _since(budgets.get(chosen))))
         with st.form("budget", border=False, enter_to_submit=False):
-            given = _fields(budgets.get(chosen))
+            given = _fields(budgets.get(chosen), UNITS if reader.sees_cost else UNITS[:1])
             with st.container(horizontal=True):
                 tried = st.form_submit_button("Try on the past", icon=":material/history:")
                 saved = st.form_submit_button("Save", type="primary")
@@ -197,7 +203,7 @@ def _round() -> str:
     return f"-{number}" if number else ""
 
 
-def _fields(budget: Budget | None) -> Callable[[], dict[str, Any]]:
+def _fields(budget: Budget | None, units: Sequence[str]) -> Callable[[], dict[str, Any]]:
     """The editor's fields, filled from a budget; what they hold once the form is sent."""
     mark = _round() if budget is None else f"-of-{budget.budget_id}{_round()}"
 
@@ -216,8 +222,8 @@ def _fields(budget: Budget | None) -> Callable[[], dict[str, Any]]:
     )
     unit = right.selectbox(
         "Unit",
-        list(UNITS),
-        UNITS.index(budget.unit) if budget else 0,
+        list(units),
+        units.index(budget.unit) if budget else 0,
         format_func=lambda each: _UNITS[each],
         key=key("unit"),
     )
@@ -394,7 +400,14 @@ def _history(reader: AccountReader, account: Account) -> None:
                     f"Mails are written as files into {settings.mail_folder}.",
                 )
             )
-        sent = reader.ask_store(lambda store, name: history(store, name, HISTORY_SHOWN))
+        sent = reader.ask_store(
+            lambda store, name: history(
+                store,
+                name,
+                HISTORY_SHOWN,
+                without=() if reader.sees_cost else cost_rules(store, name),
+            )
+        )
         if sent:
             zone = ZoneInfo(account.time_zone)
             rows: list[list[Child]] = []

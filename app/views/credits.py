@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -41,7 +42,17 @@ from app.queries.credits import (
 )
 from app.views.balance import draw_balance
 from app.views.credits_buying import draw_message, draw_packages, draw_purchases
-from app.views.parts import card, choose_account, no_accounts, pager, row, status_line, watch, write
+from app.views.parts import (
+    card,
+    choose_account,
+    draw_chart,
+    no_accounts,
+    pager,
+    row,
+    status_line,
+    watch,
+    write,
+)
 from billing.lots import Lot
 from billing.position import LotPosition
 from warehouse.errors import MeterhouseError
@@ -131,8 +142,8 @@ def _history(gate: Gate, account: Account, view: CreditsView) -> None:
             return
         rows = charts_credits.balance_rows(days, view.history)
         write(_history_key(rows))
-        st.altair_chart(
-            charts_credits.balance_chart(rows, theme.palette(st.context.theme.type)),
+        draw_chart(
+            partial(charts_credits.balance_chart, rows, theme.palette(st.context.theme.type)),
             key="balance-history",
             alt=f"Balance over {formats.plural(len(rows), 'day')}, settled usage only",
         )

@@ -1,5 +1,7 @@
 """The projection's sections of Insights: the month by its parts, and how past months fared."""
 
+from functools import partial
+
 import streamlit as st
 
 from app import charts_insights, context, formats, theme
@@ -27,7 +29,7 @@ from app.queries.insights_projection import (
     track_record,
 )
 from app.queries.usage import Names
-from app.views.parts import card, row, write
+from app.views.parts import card, draw_chart, row, write
 
 PARTS_SHOWN = 10
 NO_MODEL = "(none)"
@@ -102,13 +104,17 @@ def _projection(outlook: Outlook, view: InsightsView, names: Names) -> None:
         Column(PARTS[view.part]),
         Column("Projected", True),
         Column("80 % range", True, help="Of a part by itself: the ranges do not add up"),
-        Column("Provider cost", True, True, "Expected for the whole month, US dollars"),
     ]
+    if outlook.sees_cost:
+        columns.append(
+            Column("Provider cost", True, True, "Expected for the whole month, US dollars")
+        )
     parts = outlook.parts.get(view.part, ())
-    write(table(columns, [_part_row(part, names) for part in parts[:PARTS_SHOWN]]))
-    if parts[PARTS_SHOWN:]:
-        with st.expander(f"{len(parts) - PARTS_SHOWN} more"):
-            write(table(columns, [_part_row(part, names) for part in parts[PARTS_SHOWN:]]))
+    rows = [_part_row(part, names)[: len(columns)] for part in parts]
+    write(table(columns, rows[:PARTS_SHOWN]))
+    if rows[PARTS_SHOWN:]:
+        with st.expander(f"{len(rows) - PARTS_SHOWN} more"):
+            write(table(columns, rows[PARTS_SHOWN:]))
 
 
 def _part_row(part: Projection, names: Names) -> list[Child]:
@@ -198,8 +204,8 @@ def _backtest(outlook: Outlook, view: InsightsView) -> None:
             class_="mh-keys mh-keys-left",
         ),
     )
-    st.altair_chart(
-        charts_insights.replay_chart(rows, theme.palette(st.context.theme.type)),
+    draw_chart(
+        partial(charts_insights.replay_chart, rows, theme.palette(st.context.theme.type)),
         key="replays",
         alt=f"{formats.plural(len(rows), 'month')} as projected and as they came",
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -58,6 +59,7 @@ from app.views.insights_projection import record_text, thin_badge
 from app.views.parts import (
     card,
     choose_account,
+    draw_chart,
     no_accounts,
     nothing_published,
     row,
@@ -162,10 +164,10 @@ def _month(gate: Gate, account: Account, month: date) -> None:
         write(_unrated(view, view.totals))
     budget = gate.enter(account.account_id).monthly_limit(month) if view.is_in_credits else None
     _totals(view, view.totals, budget)
-    partial = _running_day(view, fresh)
+    running = _running_day(view, fresh)
     left, right = row("use", 1.75, 1)
     with left:
-        _trend(gate, view, partial, budget)
+        _trend(gate, view, running, budget)
     with right:
         _categories(view, view.totals)
     left, right = row("who", 1.12, 1)
@@ -245,8 +247,8 @@ def _totals(view: Overview, totals: MonthTotals, budget: Decimal | None) -> None
         with pace:
             rows = charts.pace_rows(view.days, view.month, view.path, measure)
             write(_pace_key(view, totals, name, before, budget))
-            st.altair_chart(
-                charts.pace_chart(rows, _palette(), measure, budget),
+            draw_chart(
+                partial(charts.pace_chart, rows, _palette(), measure, budget),
                 key="pace",
                 alt=f"{measure.title} summed over the days of {name}",
             )
@@ -351,8 +353,8 @@ def _tiles(view: Overview, totals: MonthTotals, name: str) -> None:
     first = _average(totals, by_day) if totals.is_complete else _projection(totals, name, by_day)
     failed = _behind(view, statuses=("error", "cancelled"))
     for pair in (
-        (first, _cost(totals, by_model)),
-        (_operations(totals, _behind(view), failed), _tokens(totals, by_model)),
+        (first, _cost(totals, by_model) if view.sees_cost else _agent_count(view)),
+        (_operations(totals, _behind(view), failed), _tokens(view, totals, by_model)),
     ):
         for column, tile in zip(st.columns(2, gap="small", wrap=False), pair, strict=True):
             with column, card(tile.key):
@@ -400,6 +402,16 @@ def _cost(totals: MonthTotals, href: str) -> Tile:
     )
 
 
+def _agent_count(view: Overview) -> Tile:
+    return Tile(
+        "agents-in-use",
+        "Agents",
+        formats.number(len(view.agents)),
+        f"on {formats.plural(len(view.models), 'model')}",
+        _behind(view, (Dimension.AGENT,)),
+    )
+
+
 def _operations(totals: MonthTotals, href: str, failed_href: str) -> Tile:
     failed = (
         f"{formats.number(totals.failed_events)} failed"
@@ -414,28 +426,26 @@ def _operations(totals: MonthTotals, href: str, failed_href: str) -> Tile:
     )
 
 
-def _tokens(totals: MonthTotals, href: str) -> Tile:
+def _tokens(view: Overview, totals: MonthTotals, href: str) -> Tile:
     cost, tokens = totals.provider_cost_usd, totals.total_tokens
-    return Tile(
-        "tokens",
-        "Tokens",
-        formats.compact(tokens),
-        f"{formats.usd(cost * 1_000_000 / tokens)} a million"
-        if cost and tokens
-        else "no cost known",
-        href,
-    )
+    if cost and tokens:
+        detail = f"{formats.usd(cost * 1_000_000 / tokens)} a million"
+    elif view.sees_cost:
+        detail = "no cost known"
+    else:
+        detail = f"{formats.compact(tokens // totals.events)} an operation" if tokens else ""
+    return Tile("tokens", "Tokens", formats.compact(tokens), detail, href)
 
 
 def _rate(part: int, whole: int) -> str:
     return formats.share(Decimal(part) / whole) if whole else formats.DASH
 
 
-def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | None) -> None:
+def _trend(gate: Gate, view: Overview, running: date | None, budget: Decimal | None) -> None:
     measure = _measure(view)
     days = (next_month(view.month) - view.month).days
     daily = None if budget is None else budget / days
-    rows = charts.trend_rows(view.days, view.month, partial, view.path, measure)
+    rows = charts.trend_rows(view.days, view.month, running, view.path, measure)
     spikes = [row for row in rows if row["mark"]]
     has_spikes = any(row["value"] > row["base"] for row in rows)
     with card("trend"):
@@ -455,8 +465,8 @@ def _trend(gate: Gate, view: Overview, partial: date | None, budget: Decimal | N
                 link(_behind(view, (Dimension.DAY,)), "Day by day"),
             )
         )
-        state = st.altair_chart(
-            charts.trend_chart(rows, view.month, _palette(), measure, daily),
+        state = draw_chart(
+            partial(charts.trend_chart, rows, view.month, _palette(), measure, daily),
             key=f"trend-{st.session_state.get('trend-clicks', 0)}",
             on_select="rerun",
             alt=f"{measure.title} a day, {formats.plural(len(spikes), 'spike')} marked",
@@ -565,13 +575,14 @@ def _models(view: Overview) -> None:
             Column("Credits", True),
             Column("Share", is_wide_only=True),
             Column("Credits / M tokens", True, True, "Credits for a million tokens"),
-            Column("Provider cost", True, help="Tokens × list price, US dollars"),
         ]
-        shown, rest = view.models[:MODELS_SHOWN], view.models[MODELS_SHOWN:]
-        write(table(columns, [_model_row(use, view) for use in shown]))
-        if rest:
+        if view.sees_cost:
+            columns.append(Column("Provider cost", True, help="Tokens × list price, US dollars"))
+        rows = [_model_row(use, view)[: len(columns)] for use in view.models]
+        write(table(columns, rows[:MODELS_SHOWN]))
+        if rest := rows[MODELS_SHOWN:]:
             with st.expander(f"{len(rest)} more"):
-                write(table(columns, [_model_row(use, view) for use in rest]))
+                write(table(columns, rest))
 
 
 def _model_row(use: ModelUse, view: Overview) -> list[Child]:

@@ -1,9 +1,14 @@
 """Pieces of layout that the pages share."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
+from typing import Any, Literal
 
+import altair
 import streamlit as st
+from altair.utils import schemapi
 
 from app import address, context, formats
 from app.gate import Account, Gate
@@ -28,6 +33,57 @@ def row(key: str, *weights: float) -> Sequence[st.delta_generator.DeltaGenerator
 def write(*parts: Child) -> None:
     """Put markup on the page."""
     st.html(join(parts))
+
+
+_BANNER: ContextVar[st.delta_generator.DeltaGenerator | None] = ContextVar("banner", default=None)
+
+
+def place_banner() -> None:
+    """Keep the place above the page where the staff is told whose account they look at."""
+    _BANNER.set(st.container(key="staff-banner"))
+
+
+def _banner(account: Account) -> None:
+    place = _BANNER.get() or st.container(key="staff-banner")
+    with place:
+        write(
+            tag(
+                "div",
+                tag(
+                    "span",
+                    "You are looking at ",
+                    tag("b", formats.clip(account.name, 60)),
+                    " as staff",
+                ),
+                link("accounts", "Leave", label=f"Leave {account.name}"),
+                class_="mh-staff",
+                role="note",
+            )
+        )
+
+
+def draw_chart(
+    make: "partial[altair.LayerChart]",
+    *,
+    key: str,
+    alt: str,
+    on_select: Literal["ignore", "rerun"] = "ignore",
+) -> Any:
+    """Draw the chart that ``make()`` makes, and tell what is selected in it.
+
+    It is made once for all sessions that show the same figures by the same customs.
+    """
+    figures = repr((make, formats.in_use()))
+    return st.vega_lite_chart(spec=_spec(figures, make), key=key, alt=alt, on_select=on_select)
+
+
+@st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
+def _spec(figures: str, _make: "partial[altair.LayerChart]") -> dict[str, Any]:
+    # Altair would hold every part to Vega-Lite's schema, which takes longer than all the rest of
+    # a page. The tests do that.
+    with schemapi.debug_mode(False):
+        spec: dict[str, Any] = _make().to_dict(validate=False)
+    return spec
 
 
 def status_line(gate: Gate, zone: str, *before: Child, after: Sequence[Child] = ()) -> Html:
@@ -61,8 +117,11 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     """The account chooser, those with usage first; what the address asked for in vain.
 
     The page is written by the customs of the chosen account from here on.
-    To ask for an account that one may not see is logged, whether or not it exists.
+    To ask for an account that one may not see is logged, whether or not it exists. Who signed in as
+    staff chooses on the page Accounts first, and is told all the while whose account it is.
     """
+    if context.must_choose():
+        st.switch_page("views/accounts.py")
     by_id = {account.account_id: account for account in accounts}
     by_use = sorted(accounts, key=lambda account: account.last_usage_date is None)
     chosen, missed = address.choose(
@@ -74,6 +133,8 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     if missed is not None:
         context.log_missed(missed)
     formats.use(context.locale(context.open_gate(), chosen))
+    if context.looks_as_staff(chosen):
+        _banner(by_id[chosen])
     return by_id[chosen], missed
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -55,6 +56,7 @@ from app.usage_address import link as view_link
 from app.views.parts import (
     card,
     choose_account,
+    draw_chart,
     no_accounts,
     nothing_published,
     status_line,
@@ -155,7 +157,9 @@ def _account(gate: Gate, account: Account) -> None:
     address.write({"account": account.account_id, **render(view)})
     write(_status_line(gate, account, view, pending))
     if summary.totals.events:
-        _summary(account, view, summary, before, today, context.freshness(gate).as_of)
+        as_of = context.freshness(gate).as_of
+        sees_cost = gate.user.is_staff
+        _summary(account, view, summary, before, today, as_of, sees_cost=sees_cost)
     if not summary.totals.events and not pending.totals.events:
         write(_nothing(account, view, today))
     elif view.group:
@@ -225,6 +229,8 @@ def _summary(
     before: Selection,
     today: date,
     as_of: datetime | None,
+    *,
+    sees_cost: bool,
 ) -> None:
     """The selection's totals, each beside the period before, and its course."""
     totals, old = summary.totals, summary.previous
@@ -253,7 +259,7 @@ def _summary(
                         help=each.help,
                         href=each.href,
                     )
-                    for each in _figures(account, view, totals, old)
+                    for each in _figures(account, view, totals, old, sees_cost=sees_cost)
                 ),
                 class_="mh-figures",
             )
@@ -277,8 +283,8 @@ def _summary(
                 class_="mh-keys mh-keys-left",
             )
         )
-        state = st.altair_chart(
-            charts.usage_chart(rows, _palette()),
+        state = draw_chart(
+            partial(charts.usage_chart, rows, _palette()),
             key=f"usage-chart-{crc32(view_link(account.account_id, view).encode())}",
             on_select="rerun",
             alt=f"{'Credits' if in_credits else 'Operations'} {per}, {len(rows)} bars",
@@ -334,7 +340,9 @@ class Figure:
     href: str | None = None
 
 
-def _figures(account: Account, view: UsageView, totals: Totals, old: Totals) -> list[Figure]:
+def _figures(
+    account: Account, view: UsageView, totals: Totals, old: Totals, *, sees_cost: bool
+) -> list[Figure]:
     """The totals that stand above the table."""
 
     def narrowed(**filters: Any) -> str:
@@ -342,7 +350,7 @@ def _figures(account: Account, view: UsageView, totals: Totals, old: Totals) -> 
 
     unrated, unpriced, failed = totals.unrated_events, totals.unpriced_events, totals.failed_events
     is_large = totals.events >= 1_000_000
-    return [
+    figures = [
         Figure(
             "Credits",
             formats.credits(totals.credits),
@@ -377,16 +385,20 @@ def _figures(account: Account, view: UsageView, totals: Totals, old: Totals) -> 
         Figure(
             "Tokens", formats.compact(totals.total_tokens), totals.total_tokens, old.total_tokens
         ),
-        Figure(
-            "Provider cost",
-            formats.usd(totals.provider_cost_usd),
-            totals.provider_cost_usd,
-            old.provider_cost_usd,
-            f"{formats.number(unpriced)} unpriced" if unpriced else None,
-            "Tokens × the provider's list price at the time, US dollars. Operations of models "
-            "without a known price are counted as unpriced, not as 0.",
-        ),
     ]
+    if sees_cost:
+        figures.append(
+            Figure(
+                "Provider cost",
+                formats.usd(totals.provider_cost_usd),
+                totals.provider_cost_usd,
+                old.provider_cost_usd,
+                f"{formats.number(unpriced)} unpriced" if unpriced else None,
+                "Tokens × the provider's list price at the time, US dollars. Operations of models "
+                "without a known price are counted as unpriced, not as 0.",
+            )
+        )
+    return figures
 
 
 def _change(now: Decimal | int | None, was: Decimal | int | None, has_before: bool) -> Html | None:

@@ -54,8 +54,9 @@ def draw_event(gate: Gate, account: Account, view: UsageView, today: date) -> No
     with right:
         with card("price", fills=False):
             write(heading("Credits", RATING_LABELS.get(event.rating_status)), _price(event, names))
-        with card("cost", fills=False):
-            write(heading("Provider cost"), fields(_cost(event)))
+        if gate.user.is_staff:
+            with card("cost", fills=False):
+                write(heading("Provider cost"), fields(_cost(event)))
         with card("tags", fills=False):
             write(heading("Tags"), _tags(account, view, event))
 
@@ -171,7 +172,8 @@ def _price(event: EventDetail, names: Names) -> Html:
 
 def _cost(event: EventDetail) -> list[tuple[str, Child]]:
     """The provider's cost and the list price that held at the time."""
-    state = _COST_STATES.get(event.provider_cost_status, event.provider_cost_status)
+    status = event.provider_cost_status or formats.DASH
+    state = _COST_STATES.get(status, status)
     rows: list[tuple[str, Child]] = [
         (
             "Cost",

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from billing.once import insert_once
-from billing.schema import outbox_event, outbox_message
+from billing.schema import alert_transition, outbox_event, outbox_message
 from billing.store import Store
 
 LEASE = timedelta(minutes=10)
@@ -127,9 +127,17 @@ def wait_after(attempt: int) -> timedelta:
 
 
 def history(
-    store: Store, account_id: str | None = None, limit: int | None = 200, *, prefix: str = ""
+    store: Store,
+    account_id: str | None = None,
+    limit: int | None = 200,
+    *,
+    prefix: str = "",
+    without: Sequence[str] = (),
 ) -> list[sa.Row[Any]]:
-    """Messages and what became of them, the newest first; those whose references so begin."""
+    """Messages and what became of them, the newest first; those whose references so begin.
+
+    ``without`` are beginnings of rules whose messages are left out.
+    """
     newest = _newest()
     query = (
         sa.select(
@@ -148,6 +156,16 @@ def history(
         query = query.where(outbox_message.c.account_id == account_id)
     if prefix:
         query = query.where(outbox_message.c.reference.startswith(prefix, autoescape=True))
+    for rule in without:
+        told = sa.select(alert_transition.c.transition_id).where(
+            alert_transition.c.rule_key.startswith(rule, autoescape=True)
+        )
+        query = query.where(
+            sa.or_(
+                outbox_message.c.transition_id.is_(None),
+                outbox_message.c.transition_id.not_in(told),
+            )
+        )
     with store.reading() as connection:
         return list(connection.execute(query).all())
 

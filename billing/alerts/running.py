@@ -135,7 +135,9 @@ def judge(
     at, live = _reached(lake, publication, now)
     found = []
     for each in measure(lake, publication, accounts, budgets, now):
-        to = _recipients(each.budget.recipients, accounts[each.budget.account_id])
+        to = each.budget.recipients
+        if each.budget.unit == "credits":  # provider cost is not the customer's to know
+            to = _recipients(to, accounts[each.budget.account_id])
         missing = each.use.missing_events if each.use else 0
         for reading in judging.budget_readings(each.budget, each.period, each.use, each.projected):
             ask = (each.budget, each.period)

@@ -121,6 +121,11 @@ def make_budget(
         projected_percents = PROJECTED_PERCENTS if rolling_days is None else ()
     if rolling_days is not None and projected_percents:
         raise MeterhouseError("rolling days have no end to project to; use percents of actual use")
+    if unit == "usd" and not any(map(str.strip, recipients)) and not webhook_url:
+        raise MeterhouseError(
+            "a budget of provider cost is not told to the account's own address; give the "
+            "addresses, or the webhook, that it is told to"
+        )
     if is_enforced and unit != "credits":
         raise MeterhouseError("only a limit of credits can be enforced: costs are known later")
     actual, projected = percents(actual_percents), percents(projected_percents)

@@ -99,6 +99,19 @@ def list_budgets(store: Store, account_id: str | None = None) -> list[Budget]:
         return _current(connection, account_id)
 
 
+def cost_rules(store: Store, account_id: str) -> list[str]:
+    """What the keys of alerts begin with that are, or were, of provider cost in an account."""
+    query = (
+        sa.select(table.c.budget_id, table.c.definition)
+        .where(table.c.account_id == account_id, table.c.unit == "usd")
+        .distinct()
+    )
+    with store.reading() as connection:
+        return [
+            f"budget:{number}:{definition}:" for number, definition in connection.execute(query)
+        ]
+
+
 def smallest_limit(store: Store, account_id: str, at: datetime) -> Decimal | None:
     """The smallest limit of credits a calendar month that the whole account had at ``at``."""
     with store.reading() as connection:

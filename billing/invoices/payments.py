@@ -4,6 +4,7 @@ An amount is that of the payment in minor units of the invoice's currency: posit
 negative where money was paid out on a credit note. Nothing is paid beyond what is open.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from billing import validation
 from billing.invoice_schema import invoice, invoice_payment
+from billing.invoices.presentation import due_date
 from billing.money import shown
 from billing.once import insert_once
 from billing.store import Store, current_user
@@ -45,6 +47,17 @@ class Open:
     settled_minor: int
     open_minor: int
     status: Status
+
+
+@dataclass(frozen=True)
+class OpenInvoice:
+    """An invoice that is not paid in full, and the last day to pay it. Minor units."""
+
+    account_id: str
+    number: str
+    currency: str
+    open_minor: int
+    due_on: date
 
 
 def record_payment(
@@ -156,6 +169,30 @@ def open_items(store: Store, account_id: str | None = None) -> Mapping[str, Open
         )
         for number, series, currency, due, paid in rows
     }
+
+
+def open_invoices(store: Store) -> list[OpenInvoice]:
+    """Invoices of every account that are not paid in full, in the order of issue."""
+    settled = sa.func.coalesce(sa.func.sum(invoice_payment.c.amount_minor), 0)
+    query = (
+        sa.select(invoice, (invoice.c.due_minor - settled).label("open_minor"))
+        .outerjoin(invoice_payment, invoice_payment.c.invoice_id == invoice.c.invoice_id)
+        .where(invoice.c.series == "invoice", invoice.c.due_minor > 0)
+        .group_by(invoice.c.invoice_id)
+        .having(invoice.c.due_minor > settled)
+        .order_by(invoice.c.invoice_id)
+    )
+    with store.reading() as connection:
+        return [
+            OpenInvoice(
+                row.account_id,
+                row.number,
+                row.currency,
+                int(row.open_minor),
+                due_date(json.loads(row.content)),
+            )
+            for row in connection.execute(query)
+        ]
 
 
 def status_of(series: str, due_minor: int, settled_minor: int) -> Status:

@@ -22,6 +22,7 @@ PAGES = {
     "invoices": "views/invoices.py",
     "insights": "views/insights.py",
     "budgets": "views/budgets.py",
+    "accounts": "views/accounts.py",
     "data health": "views/data_health.py",
     "first source": "views/first_source.py",
     "closing": "views/closing.py",

@@ -7,6 +7,7 @@ one to look at.
 """
 
 import sys
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -706,6 +707,33 @@ select month, currency, cast(sum(cash_minor) as bigint) as purchases_minor,
 from marts.main.fct_book_balance group by month, currency;
 """
 
+# Tokyo's usage cost more than it earned, mallory's earned dollars, acme's euros.
+_STANDING = """
+create table marts.main.rpt_accounts_standing as
+select account.account_id, account.name, account.time_zone, account.currency, account.plan,
+    account.first_usage_date, account.last_usage_date, $today as today,
+    cast(date_trunc('month', $today) as date) as month,
+    coalesce(used.credits, 0)::decimal(38, 9) as credits,
+    coalesce(used.events, 0)::bigint as events,
+    coalesce(used.unrated_events, 0)::bigint as unrated_events,
+    cast(0 as bigint) as unpriced_events, used.provider_cost_usd,
+    case account.account_id when 'acme' then 'EUR' when 'mallory' then 'USD' end
+        as revenue_currency,
+    cast(case account.account_id when 'acme' then 14900 when 'mallory' then 99900 else 0 end
+        as decimal(38, 12)) as revenue_minor,
+    cast(case account.account_id when 'mallory' then 999 - used.provider_cost_usd
+        when 'tokyo' then -used.provider_cost_usd when 'idle' then 0 end
+        as decimal(38, 12)) as margin_usd,
+    coalesce(used.projected_credits, 0)::decimal(38, 9) as projected_credits,
+    used.projected_cost_usd, balance.granted_credits, balance.balance_credits,
+    balance.overage_credits, balance.runway_days, used.run_out_date,
+    case when account.account_id = 'acme' then date '2026-11-17' end as spike_date
+from marts.main.rpt_account as account
+left join marts.main.rpt_overview_month as used
+    on account.account_id = used.account_id and not used.is_complete
+left join marts.main.rpt_credits_balance as balance on account.account_id = balance.account_id;
+"""
+
 _LOADS = """
 insert into raw.main.load values
 (1, 'operations', 'operations', 'operations.sqlite', 'h1', 4096, 0, 4, 4, 0, 0,
@@ -805,6 +833,7 @@ def make_lake(settings: Settings) -> Publication:
             _CREDITS,
             _ADVICE,
             _INVOICES,
+            _STANDING,
         ):
             _run(connection, script)
         return publish_head(connection, raw_snapshot)
@@ -858,8 +887,8 @@ def make_store(settings: Settings) -> None:
         add_sample_offers(store, {"EUR", "JPY", "USD"})
 
 
-def make_invoices(settings: Settings) -> None:
-    """Close months of the stocked accounts and render what was issued.
+def make_invoices(settings: Settings, only: Collection[str] = ()) -> None:
+    """Close months of the stocked accounts and render what was issued, or close of ``only`` those.
 
     acme (Berlin, taxed) has invoices of August to October, the last one issued in 2027 and credited
     in part; tokyo one in yen without tax; mallory one by reverse charge, its PDF not rendered.
@@ -891,8 +920,12 @@ def make_invoices(settings: Settings) -> None:
             (10, "tokyo", datetime(2026, 11, 5, tzinfo=UTC)),
             (10, "acme", datetime(2027, 1, 5, tzinfo=UTC)),
         ):
+            if only and account_id not in only:
+                continue
             closed = close(settings, store, date(2026, month, 1), account_id=account_id, now=at)
             assert not closed.held, closed.held
+        if only:
+            return
         credit_note(
             settings, store, "INV-2027-000001", 1000, reason=f"outage {HOSTILE}",
             now=datetime(2027, 1, 8, tzinfo=UTC),

@@ -182,3 +182,10 @@ def test_settled_questions_of_the_staff_read_reporting_models_only():
 def test_days_are_read_from_the_first_up_to_but_not_including_the_last(acme: AccountReader):
     days = acme.ask(DAYS, first=date(2026, 11, 2), until=date(2026, 11, 4))
     assert [day.usage_date for day in days] == [date(2026, 11, 2), date(2026, 11, 3)]
+
+
+def test_questions_that_were_started_are_answered_like_the_others(acme: AccountReader):
+    started = [acme.start(MONTH, month=NOVEMBER) for _ in range(20)]
+    assert {tuple(each.result()) for each in started} == {tuple(acme.ask(MONTH, month=NOVEMBER))}
+    with pytest.raises(ValueError, match="cannot be a parameter"):
+        acme.start(MONTH, month=NOVEMBER, account_id="globex").result()

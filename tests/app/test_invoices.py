@@ -266,6 +266,13 @@ def test_an_invoice_is_due_until_its_day_and_overdue_after_it(invoiced):
     assert documents.status(yen, date(2026, 11, 20)) == "overdue"
 
 
+def test_the_list_of_accounts_tells_who_is_overdue(open_page, invoiced):
+    shown = text_of(open_page("accounts", invoiced, flag="overdue"))
+    assert "Tokyo Translators" in shown
+    assert "was due" in shown
+    assert "Idle Instruments" not in shown
+
+
 def test_payments_are_taken_off_what_is_open(open_page, stocked):
     make_invoices(stocked)
     with open_store(stocked) as store:

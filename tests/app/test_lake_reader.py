@@ -114,3 +114,49 @@ def test_the_reader_sees_what_the_warehouse_publishes(settings, lake):
     finally:
         connection.close()
     assert lake.rows(CREDITS, {}, publication=publication) == expected
+
+
+def test_a_settled_answer_is_asked_for_once_a_publication(settings, lake, monkeypatch):
+    asked = []
+    rows = lake.rows
+
+    def counted(*arguments, **named):
+        asked.append(named["publication"])
+        return rows(*arguments, **named)
+
+    monkeypatch.setattr(lake, "rows", counted)
+    question = "select sum(credits), count(*) from marts.main.rpt_overview_month where true"
+    first = lake.publication()
+    before = [lake.settled_rows(question, {}, first) for _ in range(3)]
+    with writing(settings, "marts") as connection:
+        connection.execute("update marts.main.rpt_overview_month set credits = 1")
+        publish_head(connection, first.raw_snapshot)
+    second = lake.publication()
+    after = [lake.settled_rows(question, {}, second) for _ in range(3)]
+    assert asked == [first, second]
+    assert before[0] == before[2] and after[0] == after[2] and before[0] != after[0]
+    lake.close()
+    assert lake.settled_rows(question, {}, second) == after[0]
+    assert asked == [first, second, second]
+
+
+def test_settled_answers_are_kept_within_bounds(lake, monkeypatch):
+    monkeypatch.setattr("app.lake.KEPT_ANSWERS", 2)
+    monkeypatch.setattr("app.lake.KEPT_ROWS", 3)
+    published = lake.publication()
+
+    def kept(question: str) -> int:
+        lake.settled_rows(question, {}, published)
+        return len(lake._settled.get(published, {}))
+
+    assert kept("select 1 where false") == 0
+    assert kept("select * from range(4)") == 0
+    assert [kept(f"select {number}") for number in range(4)] == [1, 2, 2, 2]
+
+
+def test_the_published_state_can_be_opened_before_anybody_asks(lake, tmp_path):
+    lake.open_published()
+    assert list(lake._pins) == [lake.publication()]
+    empty = LakeReader(Settings(home=tmp_path / "empty"))
+    empty.open_published()
+    empty.close()

@@ -186,7 +186,7 @@ def written(published: Settings, tmp_path: Path) -> Callable[[Format, dict[str, 
                 f"select {select_list(output)} from (select {source})", {"export_zone": "UTC"}
             ).to_arrow_table()
         file = tmp_path / f"one.{output}"
-        with exporting._writer(output, file, table) as take:
+        with exporting._writer(output, file, [each.name for each in COLUMNS], table) as take:
             take(table)
         return file
 

@@ -15,6 +15,7 @@ PAGES = {
     "invoices": "/invoices?account=acme",
     "insights": "/insights?account=acme",
     "budgets": "/budgets?account=acme",
+    "accounts": "/accounts",
     "data-health": "/data-health",
     "first-source": "/first-source",
     "closing": "/closing",

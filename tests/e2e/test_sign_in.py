@@ -12,7 +12,7 @@ from billing.members import remove_member, set_member
 from billing.packages import list_offers
 from billing.purchases import start_purchase
 from tests.e2e.conftest import running
-from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter
+from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter, enter_by_clicks
 from tests.oidc_server import free_port
 from warehouse.settings import Settings
 
@@ -135,6 +135,38 @@ def test_signing_in_by_browser_shows_each_role_what_it_may_do(house: House, brow
     for visit in (viewer, billing, admin):
         assert visit.outside_requests() == []
         visit.page.close()
+
+
+def test_signing_in_leads_back_to_the_address_that_was_asked_for(house: House, browser) -> None:
+    visit = enter_by_clicks(browser, house, "anna@acme.example", "/credits?account=acme&history=30")
+    visit.page.wait_for_url(f"{house.url}/credits?account=acme&history=30")
+    visit.settle()
+    assert visit.page.locator("h1").inner_text() == "Credits"
+    visit.page.close()
+
+
+def test_the_staff_sees_all_accounts_and_is_told_whose_it_looks_at(house: House, browser) -> None:
+    admin = enter(browser, house, ADMIN)
+    admin.page.get_by_role("heading", name="Accounts", level=1).wait_for()
+    admin.settle()
+    admin.page.get_by_role("link", name="Acme Robotics", exact=True).click()
+    banner = admin.page.locator(".mh-staff")
+    banner.wait_for()
+    assert "You are looking at Acme Robotics as staff" in banner.inner_text()
+    admin.settle()
+    admin.page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 600)")
+    assert banner.is_visible()
+    banner.get_by_role("link").click()
+    admin.page.get_by_role("heading", name="Accounts", level=1).wait_for()
+    admin.settle()
+    assert banner.count() == 0
+    admin.page.close()
+    looks = [
+        (event.action, event.account_id)
+        for event in audit.list_events(house.store, audit.AuditFilter(actor=ADMIN))
+        if event.action in ("account.look", "account.leave")
+    ]
+    assert looks[:2] == [("account.leave", "acme"), ("account.look", "acme")]
 
 
 def test_the_unknown_and_the_unverified_are_told_what_to_do(house: House, browser) -> None:

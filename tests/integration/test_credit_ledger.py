@@ -38,6 +38,7 @@ LEDGER = (
     "rpt_credits_balance",
     "rpt_credits_daily",
     "rpt_credits_ledger",
+    "rpt_accounts_standing",
 )
 
 
@@ -253,6 +254,25 @@ def test_each_day_takes_from_the_lots_that_its_events_took_from(split: Lab) -> N
         ):
             found[lot, day] += amount
         assert found == days
+
+
+def test_accounts_stand_as_ledger_and_margins_say(split: Lab) -> None:
+    earned = split.query(
+        "select account_id, sum(credits), sum(revenue_minor)"
+        " from marts.main.fct_credit_margin_daily where month = date '2026-11-01'"
+        " group by 1 order by 1"
+    )
+    assert sum(revenue for *_, revenue in earned) > 0
+    assert earned == split.query(
+        "select account_id, credits, revenue_minor from marts.main.rpt_accounts_standing"
+        " where month = date '2026-11-01' and events > 0 order by 1"
+    )
+    assert split.query(
+        "select account_id, balance_credits from marts.main.rpt_accounts_standing order by 1"
+    ) == split.query(
+        "select account_id, arg_max(closing_credits, balance_date)"
+        " from marts.main.rpt_credits_daily group by 1 order by 1"
+    )
 
 
 def test_a_full_rebuild_gives_the_rows_that_refreshes_made(rebuilt: Lab) -> None:

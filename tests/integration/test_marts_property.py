@@ -25,7 +25,7 @@ from orchestration.refreshing import plan_refresh
 from tests.integration.dbt_lab import Lab
 from tests.integration.loading_lab import event, lines
 
-FEW = 4
+FEW = 2
 EXAMPLES = int(os.environ.get("METERHOUSE_EXAMPLES", FEW))
 
 ZONES = {"acme": "Europe/Berlin", "east": "Pacific/Kiritimati", "west": "America/Los_Angeles"}
@@ -168,12 +168,14 @@ class Home:
         self.lab.publish(load_id)
 
     def marts(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of every mart and reporting model, in order."""
+        """Every row of every mart that is stored, in order; views only tell what these hold."""
         columns: dict[str, list[str]] = {}
         with self.lab.head() as connection:
             for table, column in connection.execute(
                 "select table_name, column_name from information_schema.columns"
+                " join information_schema.tables using (table_catalog, table_schema, table_name)"
                 " where table_catalog = 'marts' and table_schema = 'main'"
+                " and table_type = 'BASE TABLE'"
                 " and table_name not like 'int_%' and table_name <> 'dim_load'"
                 " order by table_name, ordinal_position"
             ).fetchall():
@@ -226,6 +228,6 @@ def load_in_pieces(home: Home, log: Log) -> dict[str, list[tuple[Any, ...]]]:
 def test_any_way_of_loading_a_log_ends_in_the_same_marts(home: Home, log: Log) -> None:
     whole = load_whole(home, log)
     pieces = load_in_pieces(home, log)
-    assert {"fct_usage", "fct_usage_daily", "fct_usage_monthly", "rpt_overview_month"} <= set(whole)
+    assert {"fct_usage", "fct_usage_daily", "fct_usage_monthly", "fct_credit_posting"} <= set(whole)
     for mart, rows in whole.items():
         assert pieces[mart] == rows, mart

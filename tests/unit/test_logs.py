@@ -16,6 +16,8 @@ from warehouse.settings import Settings
 PASSWORD = 'pa"ss wörd/7%'
 
 SETTINGS = {
+    "oidc_client_secret": "oidc-client-secret-1",
+    "oidc_cookie_secret": "oidc-cookie-secret-1 of 32 characters",
     "stripe_secret_key": "sk_live_abc123def",
     "stripe_webhook_secret": "whsec_hush+hush=",
     "api_token": "platform-token-1",
@@ -35,6 +37,10 @@ URLS = {
     "catalog_url": "postgresql://me:catalog-password@db/lake",
     "operations_url": "postgresql+psycopg://me:store-password@db/store",
 }
+SIGN_IN = {
+    "oidc_metadata_url": "https://id.example/.well-known/openid-configuration",
+    "oidc_client_id": "meterhouse",
+}
 HIDDEN = {**SETTINGS, **ENVIRONMENT, "catalog": "catalog-password", "store": "store-password"}
 
 
@@ -42,7 +48,7 @@ HIDDEN = {**SETTINGS, **ENVIRONMENT, "catalog": "catalog-password", "store": "st
 def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    return Settings(**SETTINGS, **URLS, log_format=request.param)  # type: ignore[arg-type]
+    return Settings(**SETTINGS, **SIGN_IN, **URLS, log_format=request.param)  # type: ignore[arg-type]
 
 
 @pytest.fixture

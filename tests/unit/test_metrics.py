@@ -1,10 +1,14 @@
 """Metrics: which there are, who may read them, and how requests are counted."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
@@ -12,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app import metrics
+from app.lake import LakeReader
 from app.metrics import (
     LOCAL_FAMILIES,
     MeasureRequests,
@@ -21,14 +26,17 @@ from app.metrics import (
     may_read,
     route_of,
 )
+from app.query_times import time_store, timed
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
-from warehouse.settings import ROOT
+from warehouse.settings import ROOT, Settings
 
 FROM_HTTP = (
     "meterhouse_http_requests",
     "meterhouse_http_request_duration_seconds",
     "meterhouse_open_websockets",
+    "meterhouse_query_duration_seconds",
+    "meterhouse_query_busy_seconds",
 )
 
 
@@ -226,3 +234,43 @@ def test_a_server_lives_while_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -
     assert answer.status_code == 503
     assert b"not ready" in answer.body and b"10.0.0.9" not in answer.body
     assert asyncio.run(metrics.healthz(request())).body == b"ok"
+
+
+def asked(place: str) -> tuple[float, float]:
+    """How many questions were counted there, and their seconds."""
+    name, labels = "meterhouse_query_duration_seconds", {"place": place}
+    count, seconds = (
+        metrics.registry.get_sample_value(f"{name}_{part}", labels) for part in ("count", "sum")
+    )
+    return count or 0.0, seconds or 0.0
+
+
+def test_each_question_to_lakes_and_store_is_timed(tmp_path: Path) -> None:
+    places = ("published", "head", "store")
+    before = {place: asked(place) for place in places}
+    reader = LakeReader(Settings(home=tmp_path))
+    assert reader.rows("select 1", {}) == [(1,)]
+    with pytest.raises(duckdb.CatalogException):
+        reader.rows("select * from nothing", {})
+    reader.close()
+    engine = sa.create_engine("sqlite://")
+    time_store(engine)
+    with engine.connect() as connection:
+        connection.execute(sa.text("select 1"))
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("select * from nothing"))
+    engine.dispose()
+    after = {place: asked(place) for place in places}
+    assert [after[place][0] - before[place][0] for place in places] == [0, 2, 2]
+    assert after["head"][1] > before["head"][1]
+
+
+def test_questions_at_the_same_time_are_busy_once() -> None:
+    name = "meterhouse_query_busy_seconds_total"
+    before = metrics.registry.get_sample_value(name) or 0.0
+    started = time.perf_counter()
+    with timed("head"), timed("published"):
+        time.sleep(0.02)
+    taken = time.perf_counter() - started
+    busy = (metrics.registry.get_sample_value(name) or 0.0) - before
+    assert 0.02 <= busy <= taken

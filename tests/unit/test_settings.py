@@ -112,3 +112,16 @@ def test_a_child_process_gets_the_same_settings(
 def test_settings_do_not_change() -> None:
     with pytest.raises(Exception, match="frozen"):
         Settings().memory = "1GB"  # type: ignore[misc]
+
+
+def test_settings_are_read_anew_only_where_the_environment_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METERHOUSE_MEMORY", "1GB")
+    first = load_settings()
+    assert load_settings() is first
+    monkeypatch.setenv("METERHOUSE_MEMORY", "2GB")
+    assert load_settings().memory == "2GB"
+    monkeypatch.delenv("METERHOUSE_MEMORY")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().home == tmp_path / "var"

@@ -1,5 +1,6 @@
 """The columns of an exported usage log, and how each is written in each format."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,22 +72,25 @@ COLUMNS: tuple[Column, ...] = (
 )
 """Every column of ``rpt_usage_event`` but its partition, and the time on the account's clock."""
 
+CUSTOMER_COLUMNS = tuple(each for each in COLUMNS if not each.name.startswith("provider_cost"))
+"""Those that a customer is given: what usage costs the platform is its own business."""
+
 FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 """How a text begins that a spreadsheet might run as a formula (OWASP, "CSV Injection")."""
 
 
-def select_list(output: Format) -> str:
-    """The columns of a query whose rows are written in a format.
+def select_list(output: Format, columns: Sequence[Column] = COLUMNS) -> str:
+    """What a query selects whose rows are written in a format.
 
     Parquet: the types as they are, times in UTC with a zone. The others: one column, the row as
     the file has it.
     """
     if output is Format.CSV:
-        fields = " || ',' || ".join(f"coalesce({_csv_field(column)}, '')" for column in COLUMNS)
+        fields = " || ',' || ".join(f"coalesce({_csv_field(column)}, '')" for column in columns)
         return f"{fields} || chr(10) as line"
     if output is Format.PARQUET:
-        return ", ".join(f"{_typed(column)} as {column.name}" for column in COLUMNS)
-    cells = " || ".join(_cell(column) for column in COLUMNS)
+        return ", ".join(f"{_typed(column)} as {column.name}" for column in columns)
+    cells = " || ".join(_cell(column) for column in columns)
     return f"'<row>' || {cells} || '</row>' as row_xml"
 
 

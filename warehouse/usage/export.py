@@ -6,7 +6,7 @@ memory does not grow with their number. The file takes its name only when it is 
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from warehouse.lake import Connection
 from warehouse.leases import lease
 from warehouse.publication import Publication, reading_published
 from warehouse.settings import Settings
-from warehouse.usage.columns import COLUMNS, Format, select_list
+from warehouse.usage.columns import COLUMNS, Column, Format, select_list
 from warehouse.usage.selection import Selection
 from warehouse.usage.workbook import Workbook
 
@@ -60,6 +60,7 @@ def export_usage(
     output: Format,
     target: Path,
     *,
+    columns: Sequence[Column] = COLUMNS,
     publication: Publication | None = None,
     progress: Progress | None = None,
 ) -> Exported:
@@ -81,11 +82,12 @@ def export_usage(
         whole_file(target) as draft,
     ):
         connection.execute("set enable_external_file_cache = false")
-        query = _Query(connection, account_id, selection, output)
+        query = _Query(connection, account_id, selection, select_list(output, columns))
         pieces = query.pieces()
         rows = sum(piece.rows for piece in pieces)
         written = 0
-        with _writer(output, draft, query.nothing()) as write:
+        names = [column.name for column in columns]
+        with _writer(output, draft, names, query.nothing()) as write:
             for piece in pieces:
                 if progress:
                     progress(written / rows)
@@ -139,7 +141,7 @@ class _Query:
     """The rows of one export, on a connection pinned at the published snapshot."""
 
     def __init__(
-        self, connection: Connection, account_id: str, selection: Selection, output: Format
+        self, connection: Connection, account_id: str, selection: Selection, select: str
     ) -> None:
         self._connection = connection
         account = connection.execute(
@@ -152,7 +154,7 @@ class _Query:
         condition = selection.of_events()
         self._where = f"account_id = $account_id and ({condition.sql})"
         self._values: dict[str, Any] = {**condition.parameters, "account_id": account_id}
-        self._select = select_list(output)
+        self._select = select
         self._has_zone = "$export_zone" in self._select
 
     def pieces(self) -> list[Piece]:
@@ -188,9 +190,10 @@ class _Query:
 
 
 @contextmanager
-def _writer(output: Format, file: Path, nothing: pa.Table) -> Iterator[Callable[[pa.Table], None]]:
+def _writer(
+    output: Format, file: Path, names: Sequence[str], nothing: pa.Table
+) -> Iterator[Callable[[pa.Table], None]]:
     """What takes the pieces of the result in one format; ``nothing`` has its columns."""
-    names = [column.name for column in COLUMNS]
     if output is Format.PARQUET:
         with pa.parquet.ParquetWriter(file, nothing.schema, compression="zstd") as writer:
             yield writer.write_table

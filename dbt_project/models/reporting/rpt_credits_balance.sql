@@ -14,9 +14,9 @@ lots as (
 
 ),
 
-balances as (
+postings as (
 
-    select * from {{ ref('fct_credit_balance_daily') }}
+    select * from {{ ref('fct_credit_posting') }}
 
 ),
 
@@ -71,9 +71,24 @@ overage_sums as (
 
     select
         account_id,
-        sum(overage_credits - overage_paid_credits) as overage_credits
-    from balances
+        sum(case when posting_kind = 'overage' then credits else -credits end) as overage_credits
+    from postings
+    where posting_kind in ('overage', 'overage_payment')
     group by account_id
+
+),
+
+-- Days that may lie in the last four weeks of any time zone.
+window_days as (
+
+    select
+        dates.date_day,
+        dates.iso_weekday
+    from dates
+    cross join freshness
+    where
+        dates.date_day >= {{ add_days('cast(freshness.as_of as date)', -30) }}
+        and dates.date_day <= {{ add_days('cast(freshness.as_of as date)', 1) }}
 
 ),
 
@@ -102,16 +117,16 @@ recent_days as (
 
     select
         clocks.account_id,
-        dates.date_day as usage_date,
-        dates.iso_weekday
+        window_days.date_day as usage_date,
+        window_days.iso_weekday
     from clocks
     inner join first_days
         on clocks.account_id = first_days.account_id
-    inner join dates
+    inner join window_days
         on
-            dates.date_day >= {{ add_days('clocks.today', -28) }}
-            and clocks.today > dates.date_day
-            and first_days.first_date <= dates.date_day
+            window_days.date_day >= {{ add_days('clocks.today', -28) }}
+            and clocks.today > window_days.date_day
+            and first_days.first_date <= window_days.date_day
 
 ),
 
