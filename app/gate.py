@@ -214,6 +214,18 @@ class AccountReader:
         lake = self._gate.lake()
         return self.ask_store(lambda store, account: credit_position(lake, store, account, now))
 
+    def locale(self) -> formats.Locale:
+        """The customs by which its figures are written: those of who receives its invoices."""
+
+        def ask(store: Store, account: str) -> formats.Locale:
+            today = datetime.now(ZoneInfo(self.account.time_zone)).date()
+            profile = profile_at(list_profiles(store, account), today)
+            if profile is None:
+                return formats.ENGLISH
+            return formats.locale_of(profile.language, profile.country)
+
+        return self.ask_store(ask)
+
     @property
     def sees_cost(self) -> bool:
         """Whether the user is told what usage costs the platform: the staff only."""
@@ -223,20 +235,6 @@ class AccountReader:
         """Its budgets; those of provider cost are the staff's."""
         found = self.ask_store(list_budgets)
         return [each for each in found if self.sees_cost or each.unit == "credits"]
-
-    def locale(self) -> formats.Locale:
-        """The customs by which its figures are written: those of who receives its invoices."""
-
-        def ask(store: Store, account: str) -> formats.Locale:
-            today = datetime.now(ZoneInfo(self.account.time_zone)).date()
-            profile = profile_at(list_profiles(store, account), today)
-            return (
-                formats.locale_of(profile.language, profile.country)
-                if profile
-                else (formats.ENGLISH)
-            )
-
-        return self.ask_store(ask)
 
     def measures(self, now: datetime) -> list[Measure]:
         """Its budgets with what they used in their open periods, settled."""

@@ -73,9 +73,8 @@ def draw_chart(
 
     It is made once for all sessions that show the same figures by the same customs.
     """
-    return st.vega_lite_chart(
-        spec=_spec(f"{formats.in_use()} {make!r}", make), key=key, alt=alt, on_select=on_select
-    )
+    figures = repr((make, formats.in_use()))
+    return st.vega_lite_chart(spec=_spec(figures, make), key=key, alt=alt, on_select=on_select)
 
 
 @st.cache_data(max_entries=500, ttl="1h", show_spinner=False)
@@ -117,9 +116,9 @@ def live_line(now: datetime, zone: str = "UTC") -> Html:
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     """The account chooser, those with usage first; what the address asked for in vain.
 
+    The page is written by the customs of the chosen account from here on.
     To ask for an account that one may not see is logged, whether or not it exists. Who signed in as
     staff chooses on the page Accounts first, and is told all the while whose account it is.
-    The page is written by the customs of the chosen account from here on.
     """
     if context.must_choose():
         st.switch_page("views/accounts.py")
@@ -133,9 +132,9 @@ def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:
     )
     if missed is not None:
         context.log_missed(missed)
+    formats.use(context.locale(context.open_gate(), chosen))
     if context.looks_as_staff(chosen):
         _banner(by_id[chosen])
-    formats.use(context.locale(context.open_gate(), chosen))
     return by_id[chosen], missed
 
 

@@ -93,12 +93,12 @@ def enter(browser: Any, house: House, email: str, path: str = "/") -> Any:
     return visit.open(house.url + path)
 
 
-def enter_by_clicks(browser: Any, house: House, email: str) -> Any:
+def enter_by_clicks(browser: Any, house: House, email: str, path: str = "/") -> Any:
     """The same, by the button of the app and the one of the provider."""
     from tests.e2e.browser import Visit
 
     visit = Visit(browser)
-    visit.page.goto(house.url)
+    visit.page.goto(house.url + path)
     visit.page.get_by_role("button", name="Sign in").click()
     visit.page.locator(f'[id="{email}"]').click()
     visit.page.wait_for_url(f"{house.url}/**")

@@ -12,7 +12,7 @@ from billing.members import remove_member, set_member
 from billing.packages import list_offers
 from billing.purchases import start_purchase
 from tests.e2e.conftest import running
-from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter
+from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter, enter_by_clicks
 from tests.oidc_server import free_port
 from warehouse.settings import Settings
 
@@ -138,7 +138,7 @@ def test_signing_in_by_browser_shows_each_role_what_it_may_do(house: House, brow
 
 
 def test_signing_in_leads_back_to_the_address_that_was_asked_for(house: House, browser) -> None:
-    visit = enter(browser, house, "anna@acme.example", "/credits?account=acme&history=30")
+    visit = enter_by_clicks(browser, house, "anna@acme.example", "/credits?account=acme&history=30")
     visit.page.wait_for_url(f"{house.url}/credits?account=acme&history=30")
     visit.settle()
     assert visit.page.locator("h1").inner_text() == "Credits"
