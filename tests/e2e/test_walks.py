@@ -282,7 +282,9 @@ def test_the_staff_see_every_account_and_look_into_one(
     assert formats.credits(used) in row.inner_text()
     row.get_by_role("link").first.click()
     page.wait_for_url("**account=tokyo*")
-    page.get_by_text("Tokyo Translators").first.wait_for()
+    page.get_by_text("Credits used in November").wait_for()
+    staff.visit.settle()
+    assert total(page, "Credits used in November") == formats.credits(used)
     assert staff.visit.errors == []
     assert staff.visit.outside_requests() == []
     page.close()
