@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import duckdb
 
 from app.query_times import timed
+from warehouse.errors import MeterhouseError
 from warehouse.lake import (
     LAKES,
     Connection,
@@ -129,7 +130,8 @@ class LakeReader:
         """The rows of a query with named parameters, at ``publication``; without one, at the head.
 
         A connection that no longer answers (its snapshot expired, the store was restarted) is
-        opened once more before the error is passed on.
+        opened once more before the error is passed on. Raises MeterhouseError where what is
+        published lacks a model or column, because another version built it.
         """
         try:
             return self._ask(sql, parameters, publication)
@@ -140,6 +142,13 @@ class LakeReader:
                 else:
                     self._drop_pin(publication)
             return self._ask(sql, parameters, publication)
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            if publication is None:
+                raise
+            raise MeterhouseError(
+                "what is published was built by another version of Meterhouse and lacks what is "
+                "asked for; `meterhouse refresh` builds it anew"
+            ) from error
 
     def settled_rows(
         self, sql: str, parameters: Mapping[str, str], publication: Publication

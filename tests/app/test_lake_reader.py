@@ -6,6 +6,7 @@ import pytest
 
 from app.lake import LakeReader
 from tests.app.reporting_lake import make_raw_lake, publish_head
+from warehouse.errors import MeterhouseError
 from warehouse.lake import writing
 from warehouse.publication import reading_published
 from warehouse.settings import Settings
@@ -104,6 +105,14 @@ def test_a_connection_that_was_closed_is_opened_again(lake):
     lake.close()
     assert lake.rows(CREDITS, {}, publication=published) == before
     assert lake.publication() == published
+
+
+@pytest.mark.parametrize(
+    "sql", ["select 1 from marts.main.rpt_new", "select new from marts.main.rpt_usage_model"]
+)
+def test_what_another_version_built_is_told_with_what_to_do(lake, sql):
+    with pytest.raises(MeterhouseError, match="meterhouse refresh"):
+        lake.rows(sql, {}, publication=lake.publication())
 
 
 def test_the_reader_sees_what_the_warehouse_publishes(settings, lake):
