@@ -29,13 +29,14 @@ def test_own_usage_that_was_only_loaded_waits_to_be_built(open_page, tmp_path):
     assert "Your own usage is published." not in text
 
 
-def test_a_sample_alone_is_said_on_the_overview_and_leads_here(open_page, own_lake):
-    assert "This is sample usage." not in text_of(open_page(settings=own_lake))
+def test_a_sample_alone_is_said_on_the_overview_and_leads_here(open_page, published, own_lake):
+    assert "This is sample usage." not in text_of(open_page(settings=published))
     with writing(own_lake, "raw") as connection:
         connection.execute(
             "update raw.main.load set source = 'meterhouse',"
             " path = '/landing/meterhouse/sample-2026-11.ndjson' where kind = 'file'"
         )
+    assert "This is sample usage." in text_of(open_page(settings=own_lake))
     text = text_of(open_page("first source", settings=own_lake))
     assert "house of its own" in text
 

@@ -438,6 +438,7 @@ def calls(gate: Gate, account_id: str) -> dict[str, Any]:
     key = EventKey("meterhouse", "e-1", NOVEMBER)
     anything: Any = None
     return {
+        "locale": lambda: context.locale(gate, account_id),
         "overview": lambda: context.overview(gate, account_id, NOVEMBER),
         "pending": lambda: context.pending(gate, account_id),
         "tags": lambda: context.tags(gate, account_id, WEEK.first, WEEK.until),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -162,9 +162,8 @@ def _make(
     for left in sets_of(folder):
         if not left.is_finished:
             shutil.rmtree(left.path)
-    target = BackupSet(folder, set_name(now))
-    if target.path.exists():
-        raise MeterhouseError(f"{target.path} was made this very second; try again")
+    while (target := BackupSet(folder, set_name(now))).path.exists():
+        now += timedelta(seconds=1)  # two within one second
     target.path.mkdir()
     snapshots = _snapshots(settings)
     with lease(
