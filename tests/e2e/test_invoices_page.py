@@ -70,6 +70,6 @@ def test_an_invoice_is_found_and_its_document_downloaded_which_is_logged(
         taken = [(event.action, dict(event.details)) for event in list_events(store, limit=3)]
     assert taken == [
         ("export.statement", {"span": "2027"}),
-        ("export.line", {"number": NUMBER, "line": "1"}),
+        ("export.line", {"number": NUMBER, "line": "2"}),
         ("invoice.read", {"number": NUMBER}),
     ]
