@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 
 from app import api, exports, metrics, payments, receipts, sign_in
 from app.exports import close_export_desk
+from app.guarded import Guarded
 from app.long_address import ShortenAddress
 from app.markup import Child, empty, join, support
 from warehouse.errors import MeterhouseError
@@ -86,6 +87,7 @@ app = st.App(
             sign_in.OnlyLocal,
             is_open=_settings.has_sign_in or _settings.allow_remote_without_sign_in,
         ),
+        Middleware(Guarded),
         Middleware(ShortenAddress),
     ],
     lifespan=warm_up,

@@ -125,7 +125,9 @@ def claims_of(cookies: Mapping[str, str]) -> dict[str, Any]:
 class OnlyLocal:
     """ASGI middleware: without sign-in, only what comes from this machine is answered.
 
-    It guards where another server than Streamlit's own listens, whose address is not known here.
+    It guards where another server than Streamlit's own listens, whose address is not known here,
+    and against a page of the web whose name was made to lead to this machine (DNS rebinding): what
+    a browser sends for it comes over loopback, but names that page's host.
     """
 
     def __init__(self, app: ASGIApp, is_open: bool) -> None:
@@ -144,10 +146,23 @@ class OnlyLocal:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    """Whether a request came over loopback, and no proxy says that it came from elsewhere."""
+    """Whether a request came over loopback, to this machine, and through no proxy."""
     ends = [end[0] for end in (scope.get("client"), scope.get("server")) if end]
-    headers = {name for name, _ in scope["headers"]}
-    return all(map(is_loopback, ends)) and not headers & {b"x-forwarded-for", b"forwarded"}
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    return (
+        all(map(is_loopback, ends))
+        and _is_this_machine(headers.get(b"host", ""))
+        and not headers.keys() & {b"x-forwarded-for", b"forwarded"}
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a ``Host`` header names loopback; nobody else can make a name under localhost."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
 
 
 def _secrets(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from billing.budgets.budget import (
     UNITS,
     Budget,
     make_budget,
+    refuse_from_customer,
     refuse_unsigned,
 )
 from billing.budgets.stored import (
@@ -158,12 +159,18 @@ def _editor(reader: AccountReader, found: list[Measure]) -> None:
                 saved = st.form_submit_button("Save", type="primary")
                 removed = bool(chosen) and st.form_submit_button("Remove")
         if removed:
-            reader.do(REMOVE_BUDGET, lambda store, _: remove_budget(store, chosen), budget=chosen)
+            reader.do(
+                REMOVE_BUDGET,
+                lambda store, account: remove_budget(store, chosen, account_id=account),
+                budget=chosen,
+            )
             _start_over()
         if tried or saved:
             try:
                 made = make_budget(reader.account.account_id, **given())
                 refuse_unsigned(context.open_gate().settings, made.webhook_url)
+                if not reader.sees_cost:
+                    refuse_from_customer(made)
                 if saved:
                     reader.do(
                         SAVE_BUDGET,
@@ -189,7 +196,8 @@ def _save(store: Store, made: Budget, chosen: int) -> None:
         add_budget(store, made)
         return
     fields = {name: getattr(made, name) for name in CHANGEABLE}
-    change_budget(store, chosen, {**fields, "limit": made.limit_amount})
+    changes = {**fields, "limit": made.limit_amount}
+    change_budget(store, chosen, changes, account_id=made.account_id)
 
 
 def _start_over() -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import streamlit as st
 
 from app import address, context, formats
+from app.gate import Gate
 from app.invoices_address import (
     STATES,
     ClosingView,
@@ -94,7 +95,7 @@ def draw() -> None:
     write(status_line(gate, "UTC", after=[tried]))
     _tiles(closing)
     _held(closing.held())
-    _accounts(closing, view)
+    _accounts(gate, closing, view)
     _books(closing)
     watch(gate.publication)
 
@@ -216,7 +217,7 @@ def _sentence(reason: str) -> str:
     return f"{reason[:1].upper()}{reason[1:]}."
 
 
-def _accounts(closing: Closing, view: ClosingView) -> None:
+def _accounts(gate: Gate, closing: Closing, view: ClosingView) -> None:
     """The accounts of a state, a page of them, with the export of all."""
     found = closing.of(view.state)
     pages = max(1, -(-len(found) // PAGE_SIZE))
@@ -257,13 +258,19 @@ def _accounts(closing: Closing, view: ClosingView) -> None:
             write(tag("p", "No account is so.", class_="mh-soft"))
         st.download_button(
             "Export as CSV",
-            data=lambda: closing_csv(closing),
+            data=lambda: _export(gate, closing),
             file_name=f"closing-{closing.month:%Y-%m}.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
             key="closing-csv",
         )
+
+
+def _export(gate: Gate, closing: Closing) -> str:
+    """What a close would do as CSV; that it was taken away is logged."""
+    gate.log("closing.export", "allowed", details={"month": f"{closing.month:%Y-%m}"})
+    return closing_csv(closing)
 
 
 def _account(each: AccountMonth) -> list[Child]:

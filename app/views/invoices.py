@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from app import address, context, formats
-from app.deeds import READ_INVOICE, SEND_INVOICE
+from app.deeds import EXPORT_LINE, EXPORT_STATEMENT, READ_INVOICE, SEND_INVOICE
 from app.gate import Account, AccountReader, Gate
 from app.invoices_address import (
     InvoicesView,
@@ -45,6 +44,7 @@ from app.queries.invoices import (
     Documents,
     Draft,
     Entry,
+    Statement,
     closes_at,
     corrected_by,
     corrects,
@@ -145,7 +145,7 @@ def _all(gate: Gate, reader: AccountReader, documents: Documents, view: Invoices
     with right:
         _drafts(gate, drafts)
     _list(reader.account, documents, view, today)
-    _statement(reader.account, documents, view)
+    _statement(reader, documents, view)
 
 
 def _nothing_yet(gate: Gate, reader: AccountReader, drafts: Sequence[Draft]) -> None:
@@ -347,8 +347,9 @@ def _status(document: Issued, documents: Documents, today: date) -> Html:
     return badge(*STATUSES[status], until if is_payable(document.content) else None)
 
 
-def _statement(account: Account, documents: Documents, view: InvoicesView) -> None:
+def _statement(reader: AccountReader, documents: Documents, view: InvoicesView) -> None:
     """What was asked for and paid, with a running total."""
+    account = reader.account
     found = statements(documents, view.year)
     with card("statement", fills=False):
         span = str(view.year) if view.year else "from the first document on"
@@ -370,13 +371,18 @@ def _statement(account: Account, documents: Documents, view: InvoicesView) -> No
             )
         st.download_button(
             "Export as CSV",
-            data=lambda: statement_csv(found),
+            data=lambda: _statement_file(reader, found, span),
             file_name=f"statement-{account.account_id}.csv".replace("/", "-"),
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
             key="statement-csv",
         )
+
+
+def _statement_file(reader: AccountReader, found: Sequence[Statement], span: str) -> str:
+    reader.allow(EXPORT_STATEMENT, span=span)
+    return statement_csv(found)
 
 
 def _balance(name: str, minor: int, currency: str) -> list[Child]:
@@ -445,8 +451,16 @@ def _document(
 def _download(reader: AccountReader, document: Issued) -> None:
     if not reader.may(READ_INVOICE):
         return
+
+    def pdf() -> bytes:
+        return reader.ask_store(lambda store, _: document_of(store, document.number))
+
+    def taken() -> bytes:
+        reader.allow(READ_INVOICE, number=document.number)
+        return pdf()
+
     try:
-        pdf = reader.ask_store(lambda store, _: document_of(store, document.number))
+        pdf()
     except MeterhouseError:
         write(
             notice(
@@ -458,10 +472,10 @@ def _download(reader: AccountReader, document: Issued) -> None:
         return
     st.download_button(
         "Download PDF",
-        data=pdf,
+        data=taken,  # made when it is asked for, so that none is there which the log does not know
         file_name=file_name(document.number),
         mime="application/pdf",
-        on_click=partial(reader.allow, READ_INVOICE, number=document.number),
+        on_click="ignore",
         icon=":material/download:",
         key="invoice-pdf",
         type="primary",
@@ -669,13 +683,18 @@ def _explained(gate: Gate, reader: AccountReader, document: Issued, view: Invoic
             return
         st.download_button(
             "Export as CSV",
-            data=lambda: explained_csv(found),
+            data=lambda: _explained_file(reader, found),
             file_name=f"{file_name(document.number).removesuffix('.pdf')}-line-{line.number}.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
             key="explained-csv",
         )
+
+
+def _explained_file(reader: AccountReader, found: Explained) -> str:
+    reader.allow(EXPORT_LINE, number=found.issued.number, line=found.line.number)
+    return explained_csv(found)
 
 
 def _nothing_behind(found: Explained) -> str:

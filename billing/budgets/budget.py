@@ -197,6 +197,34 @@ def refuse_unsigned(settings: Settings, webhook_url: str | None) -> None:
         )
 
 
+def refuse_from_customer(budget: Budget) -> None:
+    """Raises MeterhouseError for what only the platform itself may set up.
+
+    That is a budget of provider cost, and a webhook inside the platform's own network: a customer
+    would have this machine call there, and be told what it answered. Names are not resolved; a
+    firewall is for those.
+    """
+    if budget.unit != "credits":
+        raise MeterhouseError("budgets of provider cost are for admins of the platform")
+    host = (urlsplit(budget.webhook_url or "").hostname or "").rstrip(".")
+    if budget.webhook_url and not _is_public(host):
+        raise MeterhouseError(
+            f"{host!a} is not on the internet; write for example https://customer.example/x"
+        )
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        name, _, top = host.rpartition(".")
+        return bool(name) and not top.isdecimal() and top not in _INSIDE
+
+
+_INSIDE = ("localhost", "local", "internal", "lan", "intranet", "home", "arpa")
+"""Last parts of names that lead to no host of the internet."""
+
+
 def _is_here(host: str | None) -> bool:
     if host == "localhost":
         return True

@@ -53,16 +53,18 @@ def change_budget(
     budget_id: int,
     changes: Mapping[str, Any],
     *,
+    account_id: str | None = None,
     actor: str | None = None,
     now: datetime | None = None,
 ) -> Budget:
     """Change fields of a budget from now on, its period included; returns it as it is then.
 
     ``changes`` has names of :func:`make_budget`. Where scope, unit, limit or period change, the
-    budget counts as another: it may alert anew in the period that runs.
+    budget counts as another: it may alert anew in the period that runs. Raises MeterhouseError for
+    a budget that is not there, or not of ``account_id`` where that is given.
     """
     with store.writing() as connection:
-        before = _find(connection, budget_id)
+        before = _find(connection, budget_id, account_id)
         given = {name: getattr(before, name) for name in CHANGEABLE}
         given |= {"limit": before.limit_amount} | dict(changes)
         if given["rolling_days"] is not None and "projected_percents" not in changes:
@@ -78,11 +80,16 @@ def change_budget(
 
 
 def remove_budget(
-    store: Store, budget_id: int, *, actor: str | None = None, now: datetime | None = None
+    store: Store,
+    budget_id: int,
+    *,
+    account_id: str | None = None,
+    actor: str | None = None,
+    now: datetime | None = None,
 ) -> Budget:
-    """Remove a budget; its history stays. Raises MeterhouseError for one that is not there."""
+    """Remove a budget; its history stays. Raises MeterhouseError as :func:`change_budget`."""
     with store.writing() as connection:
-        before = _find(connection, budget_id)
+        before = _find(connection, budget_id, account_id)
         removed = replace(before, is_removed=True)
         return _insert(connection, removed, budget_id, before.definition, actor, now)
 
@@ -133,7 +140,7 @@ def budget_history(store: Store, budget_id: int) -> list[Budget]:
         return [_budget(row) for row in connection.execute(query)]
 
 
-def _find(connection: sa.Connection, budget_id: int) -> Budget:
+def _find(connection: sa.Connection, budget_id: int, account_id: str | None = None) -> Budget:
     query = (
         sa.select(table)
         .where(table.c.budget_id == budget_id)
@@ -141,7 +148,7 @@ def _find(connection: sa.Connection, budget_id: int) -> Budget:
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    if row is None or row.is_removed:
+    if row is None or row.is_removed or account_id not in (None, row.account_id):
         raise MeterhouseError(
             f"there is no budget {budget_id}; `meterhouse budgets list` shows all"
         )

@@ -117,7 +117,11 @@ def test_a_document_shows_its_lines_taxes_and_what_corrects_it(open_page, invoic
     assert "Usage by category and model" in text and "gpt-5.2" in text
     for line in document.lines:
         assert formats.money(line.net_minor, "EUR") in text
-    assert [each.label for each in app.get("download_button")] == ["Download PDF"]
+    (download,) = app.get("download_button")
+    assert download.label == "Download PDF"
+    assert (download.proto.url, bool(download.proto.deferred_file_id)) == ("", True), (
+        "a document that lies ready can be taken away without a row in the log"
+    )
 
 
 def test_a_credit_note_says_what_it_credits_and_why(open_page, invoiced):

@@ -7,6 +7,7 @@ pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 from app.main import PATHS
 from tests.e2e import axe
 from tests.e2e.browser import DESKTOP, PHONE, Visit
+from tests.e2e.house import ADMIN
 
 PAGES = {
     "": "/?account=acme&month=2026-11",
@@ -48,6 +49,20 @@ def test_a_page_has_no_serious_finding(server, browser, script, address, scheme)
         assert [str(found) for found in axe.findings(seen.page, script)] == []
     finally:
         seen.page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_way_in_and_the_band_of_the_staff_have_none(house, browser, script, scheme) -> None:
+    seen = Visit(browser, scheme=scheme).open(house.url)
+    seen.page.get_by_role("button", name="Sign in").wait_for()
+    assert [str(found) for found in axe.findings(seen.page, script)] == []
+    seen.page.locator(".st-key-way-in button").click()
+    seen.page.locator(f'[id="{ADMIN}"]').click()
+    seen.page.wait_for_selector("[data-testid=stSidebarNavLink]")
+    seen.open(f"{house.url}/credits?account=acme")
+    seen.page.locator(".mh-staff").wait_for()
+    assert [str(found) for found in axe.findings(seen.page, script)] == []
+    seen.page.close()
 
 
 def test_the_phone_has_none_either(server, browser, script) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
+from billing.audit import list_events
+from billing.store import open_store
 from tests.e2e.browser import DESKTOP, PHONE, Visit
+from warehouse.settings import Settings
 
 NUMBER = "INV-2027-000001"
 PAGES = (
@@ -36,7 +39,9 @@ def test_the_pages_are_drawn_whole_and_fit(browser, server, scheme, size):
     visit.page.close()
 
 
-def test_an_invoice_is_found_and_its_document_downloaded(browser, server, tmp_path: Path):
+def test_an_invoice_is_found_and_its_document_downloaded_which_is_logged(
+    browser, server, lake: Settings, tmp_path: Path
+):
     visit = Visit(browser).open(f"{server}/invoices?account=acme")
     page = visit.page
     page.get_by_role("link", name="2027", exact=True).click()
@@ -57,4 +62,14 @@ def test_an_invoice_is_found_and_its_document_downloaded(browser, server, tmp_pa
     page.get_by_role("link", name="All invoices").click()
     page.get_by_text("Statement of account").wait_for()
     assert "year=2027" in page.url
+    with page.expect_download() as waiting:
+        page.locator(".st-key-statement-csv button").click()
+    assert waiting.value.suggested_filename == "statement-acme.csv"
     page.close()
+    with open_store(lake) as store:
+        taken = [(event.action, dict(event.details)) for event in list_events(store, limit=3)]
+    assert taken == [
+        ("export.statement", {"span": "2027"}),
+        ("export.line", {"number": NUMBER, "line": "2"}),
+        ("invoice.read", {"number": NUMBER}),
+    ]

@@ -403,7 +403,11 @@ def test_a_budget_changed_in_its_period_alerts_anew_only_for_a_new_limit(house) 
     changed = change_budget(store, made.budget_id, {"limit": "200"}, actor="bob")
     assert changed.definition == 2
     assert evaluate(settings, store, lake, NOW)[2] == 1
-    remove_budget(store, made.budget_id, actor="cy")
+    with pytest.raises(MeterhouseError, match="there is no budget"):
+        change_budget(store, made.budget_id, {"limit": "1"}, account_id="idle")
+    with pytest.raises(MeterhouseError, match="there is no budget"):
+        remove_budget(store, made.budget_id, account_id="idle")
+    remove_budget(store, made.budget_id, account_id="acme", actor="cy")
     assert list_budgets(store, "acme") == []
     assert [
         (b.limit_amount, b.recorded_by, b.is_removed) for b in budget_history(store, made.budget_id)

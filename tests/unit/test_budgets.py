@@ -18,7 +18,7 @@ from billing.alerts.messages import Facts, letter, subject, usage_link
 from billing.alerts.outbox import wait_after
 from billing.alerts.rules import AlertRule
 from billing.alerts.simulation import simulate
-from billing.budgets.budget import make_budget, month_period, period_of
+from billing.budgets.budget import make_budget, month_period, period_of, refuse_from_customer
 from billing.incidents import Incident
 from warehouse.errors import MeterhouseError
 from warehouse.settings import ROOT
@@ -240,3 +240,37 @@ def test_a_message_escapes_names_and_leads_to_the_usage_behind_it() -> None:
     assert "\n" not in subject(change, facts)
     for part in ("Figure: 60 credits", "Alerts at: 50 credits", "2 operations", link, "<x>"):
         assert part in as_text(letter(change, facts))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "http://localhost:8501/x",
+        "http://127.0.0.1/x",
+        "https://127.0.0.2/x",
+        "https://10.0.0.5/x",
+        "https://192.168.1.1/x",
+        "https://169.254.169.254/latest",
+        "https://[::1]/x",
+        "https://[fd00::1]/x",
+        "https://[::ffff:10.0.0.5]/x",
+        "https://2130706433/x",
+        "https://0x7f000001/x",
+        "https://127.1/x",
+        "https://postgres/x",
+        "https://app.localhost/x",
+        "https://db.internal./x",
+    ],
+)
+def test_a_customer_cannot_have_the_platform_call_its_own_network(inside: str) -> None:
+    made = make_budget("acme", name="M", limit="1", webhook_url=inside)
+    with pytest.raises(MeterhouseError, match="not on the internet"):
+        refuse_from_customer(made)
+
+
+def test_a_customer_has_budgets_of_credits_told_anywhere_on_the_internet() -> None:
+    for address in (None, "https://customer.example/x", "https://93.184.216.34:8443/x"):
+        refuse_from_customer(make_budget("acme", name="M", limit="1", webhook_url=address))
+    cost = make_budget("acme", name="M", limit="1", unit="usd", recipients=["a@b.example"])
+    with pytest.raises(MeterhouseError, match="admins of the platform"):
+        refuse_from_customer(cost)

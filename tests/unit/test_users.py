@@ -67,7 +67,13 @@ def test_each_role_may_what_the_one_before_may_and_only_in_its_account() -> None
         for role in ("viewer", "billing", "admin")
     }
     assert may["viewer"] < may["billing"] < may["admin"] == set(DEEDS)
-    assert may["viewer"] == {"export.start", "export.fetch", "export.ledger"}
+    assert may["viewer"] == {
+        "export.start",
+        "export.fetch",
+        "export.ledger",
+        "export.statement",
+        "export.line",
+    }
     billing = User("a@b.example", roles={"acme": "billing"})
     assert billing.may(SAVE_BUDGET, "acme")
     assert not billing.may(SAVE_BUDGET, "tokyo")
