@@ -470,6 +470,7 @@ def calls_of_the_staff(gate: Gate) -> dict[str, Any]:
         "data_health": lambda: context.data_health(gate, NOVEMBER),
         "account_lines": lambda: context.account_lines(gate),
         "closing": lambda: context.closing(gate, NOVEMBER),
+        "first_source": lambda: context.first_source(gate),
     }
 
 
