@@ -192,7 +192,7 @@ def test_signing_out_ends_it_and_the_log_has_both(house: House, browser) -> None
     visit.page.close()
     found = audit.list_events(house.store, audit.AuditFilter(actor="anna@acme.example"))
     told = [event.action for event in found if event.action.startswith("sign-")]
-    assert told == ["sign-out", "sign-in"]
+    assert told[:2] == ["sign-out", "sign-in"], "the newest first; other tests sign in as well"
 
 
 def test_who_is_invited_is_a_member_after_signing_in(house: House, browser) -> None:
