@@ -71,7 +71,9 @@ def postgres_server() -> Iterator[str]:
             check=False,
         )
         if done.returncode:
-            pytest.skip(f"PostgreSQL does not start here: {done.stderr.decode()[-500:]}")
+            pytest.fail(
+                f"PostgreSQL is installed and does not start: {done.stderr.decode()[-500:]}"
+            )
 
     data = str(folder / "data")
     try:
