@@ -11,7 +11,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Protocol
 
 from billing.burn_down import Grant, Kind, Usage, burn_down
-from billing.money import shown
 from warehouse.errors import MeterhouseError
 
 _NANO = Decimal("0.000000001")
@@ -260,14 +259,6 @@ def require_voidable(lot: Lot, state: LotState) -> None:
         f"the lot {lot.grant_id} is spent; there is nothing to void. What was used stays used: "
         "to charge for it, sell a package or let it be invoiced"
     )
-
-
-def describe_refund(refund: Refund, currency: str) -> str:
-    """A refund in one line."""
-    text = f"{_plain(refund.credits)} credits back for {shown(refund.refunded_minor, currency)}"
-    if refund.remainder_credits:
-        text += f", {_plain(refund.remainder_credits)} credits go on"
-    return text
 
 
 def by_id(lots: Iterable[Lot]) -> Mapping[int, Lot]:
