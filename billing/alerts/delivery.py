@@ -26,10 +26,10 @@ TIMEOUT_SECONDS = 10
 SIGNATURE_HEADER = "Meterhouse-Signature"
 
 
-def send_due(settings: Settings, store: Store) -> Delivered:
-    """Send every message of the outbox that is due."""
+def send_due(settings: Settings, store: Store, *, now: datetime | None = None) -> Delivered:
+    """Send every message of the outbox that is due, by the clock or as of ``now``."""
     with Sender(settings, store) as send:
-        return deliver(store, send)
+        return deliver(store, send, (lambda: now) if now else None)
 
 
 class Sender:

@@ -55,7 +55,7 @@ def run_alerts(settings: Settings, store: Store, lake: Lake, now: datetime | Non
     at = now or datetime.now(UTC)
     judged, changes, written = evaluate(settings, store, lake, at)
     written += write_reports(settings, store, lake, at)
-    return Run(judged, changes, written, send_due(settings, store))
+    return Run(judged, changes, written, send_due(settings, store, now=now))
 
 
 def evaluate(

@@ -87,7 +87,8 @@ def finish(settings: Settings, store: Store, *, now: datetime | None = None) -> 
     except MeterhouseError as error:
         failed = error
     written, unaddressed = write_mails(settings, store, now=now)
-    done = Finished(rendered, written, send_due(settings, store), tuple(unaddressed))
+    delivered = send_due(settings, store, now=now)
+    done = Finished(rendered, written, delivered, tuple(unaddressed))
     if failed:
         raise failed
     return done
