@@ -21,18 +21,20 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 class Locale:
     """A place's customs: separators, the order of day and month, where a currency stands.
 
-    ``axis_day`` is the pattern of a short day for charts, which format in the browser.
+    ``axis_day`` is the pattern of a short day for charts, which format in the browser;
+    ``typed_day`` that of a day which a reader types or picks, ISO where no other is sure.
     """
 
     thousands: str = ","
     decimal: str = "."
     axis_day: str = "%-d %b"
+    typed_day: str = "YYYY-MM-DD"
     is_currency_last: bool = False
 
 
 ENGLISH = Locale()
-AMERICAN = Locale(axis_day="%b %-d")
-GERMAN = Locale(".", ",", "%-d.%-m.", is_currency_last=True)
+AMERICAN = Locale(axis_day="%b %-d", typed_day="MM/DD/YYYY")
+GERMAN = Locale(".", ",", "%-d.%-m.", "DD.MM.YYYY", is_currency_last=True)
 
 _locale: ContextVar[Locale] = ContextVar("locale", default=ENGLISH)
 

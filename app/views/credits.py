@@ -352,7 +352,7 @@ def _choose_day(label: str, key: str) -> date | None:
         value=None,
         min_value=date(1970, 1, 1),
         max_value=date(2199, 12, 31),
-        format="YYYY-MM-DD",
+        format=formats.in_use().typed_day,
         width=150,
     )
 

@@ -146,7 +146,7 @@ def _choose_days(view: UsageView, today: date) -> UsageView:
         key="usage-days",
         min_value=date(1970, 1, 1),
         max_value=date(2199, 12, 31),
-        format="YYYY-MM-DD",
+        format=formats.in_use().typed_day,
         label_visibility="collapsed",
         width=264,
     )

@@ -31,6 +31,17 @@ def test_pages_follow_the_account_and_not_the_one_before(open_page, stocked):
     assert "2–23 Nov 2026" in text_of(app) or "1–23 Nov 2026" in text_of(app)
 
 
+def test_days_are_picked_as_the_account_writes_them(open_page, stocked):
+    live_in(stocked, "acme", "de", "DE")
+    live_in(stocked, "tokyo", "en", "US")
+    app = open_page("credits", stocked, account="acme")
+    assert app.date_input(key="credits-first").proto.format == "DD.MM.YYYY"
+    app.selectbox(key="account").select("tokyo").run()
+    assert app.date_input(key="credits-first").proto.format == "MM/DD/YYYY"
+    app.selectbox(key="account").select("mallory").run()
+    assert app.date_input(key="credits-first").proto.format == "YYYY-MM-DD"
+
+
 def test_axes_follow_it_as_well():
     formats.use(formats.GERMAN)
     try:
