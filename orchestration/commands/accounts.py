@@ -10,6 +10,7 @@ from billing.accounts import Account, add_account, list_accounts, set_account
 from billing.store import open_store
 from billing.terms import Term
 from billing.validation import BEGINNING, INVOICED_PLANS, PLANS, parse_month
+from orchestration.commands.audited import logged
 from orchestration.commands.tables import print_table
 from warehouse.settings import load_settings
 
@@ -43,7 +44,7 @@ def add(
     overage_price: str | None,
 ) -> None:
     """Add an account; its usage that was held back flows in with the next load or refresh."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "account.add", account_id):
         account = add_account(
             store,
             account_id,
@@ -78,7 +79,7 @@ def add(
 def set_(account_id: str, month: str | None, **fields: str | None) -> None:
     """Change an account from the start of a month on."""
     changes = given_changes(fields)
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "account.change", account_id):
         terms = set_account(
             store, account_id, changes, effective_from=parse_month(month) if month else None
         )

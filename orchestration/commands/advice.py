@@ -11,6 +11,7 @@ from rich.table import Table
 from billing.accounts import get_account
 from billing.advice import Acceptance, Advised, accept_advice, acceptances, withdraw_advice
 from billing.store import open_store
+from orchestration.commands.audited import logged
 from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.publication import reading_published
@@ -78,7 +79,7 @@ def list_(account_id: str | None, as_json: bool) -> None:
 def accept(account_id: str, advice_id: str, as_json: bool) -> None:
     """Accept an advice: from tomorrow (UTC) on, what it saves is measured."""
     settings = load_settings()
-    with open_store(settings) as store:
+    with open_store(settings) as store, logged(store, "advice.accept", account_id):
         get_account(store, account_id)
         told, _ = published(settings, account_id)
         found = next((each for each in told if each.advised.advice_id == advice_id), None)
@@ -97,7 +98,7 @@ def accept(account_id: str, advice_id: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was accepted as a JSON object.")
 def withdraw(account_id: str, advice_id: str, as_json: bool) -> None:
     """End the measurement of an accepted advice; what it saved so far stays on record."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "advice.withdraw", account_id):
         accepted = withdraw_advice(store, account_id, advice_id)
     _say(accepted, "withdrawn", as_json)
 

@@ -1,6 +1,7 @@
 """``meterhouse budgets`` and ``meterhouse alerts``: limits, and who is told when."""
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
 import click
@@ -27,8 +28,9 @@ from billing.budgets.stored import (
     remove_budget,
 )
 from billing.schema import alert_transition
-from billing.store import open_store
+from billing.store import Store, open_store
 from billing.usage_sums import open_lake
+from orchestration.commands.audited import logged, owner
 from orchestration.commands.credits import plain
 from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
@@ -91,7 +93,7 @@ def add_(
     )
     settings = load_settings()
     refuse_unsigned(settings, made.webhook_url)
-    with open_store(settings) as store:
+    with open_store(settings) as store, logged(store, "budget.save", account_id):
         _say(add_budget(store, made), as_json)
 
 
@@ -164,7 +166,7 @@ def set_(
     given = {key: value for key, value in changes.items() if value is not None}
     settings = load_settings()
     refuse_unsigned(settings, webhook)
-    with open_store(settings) as store:
+    with open_store(settings) as store, _logged(store, "budget.save", budget_id):
         _say(change_budget(store, budget_id, given), as_json)
 
 
@@ -172,7 +174,7 @@ def set_(
 @click.argument("budget_id", type=int)
 def remove_(budget_id: int) -> None:
     """Remove a budget; its history stays."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, _logged(store, "budget.remove", budget_id):
         removed = remove_budget(store, budget_id)
     click.echo(f"removed the budget {budget_id}, {removed.name}", err=True)
 
@@ -260,7 +262,7 @@ def set_rule_(
         "webhook_url": webhook,
         "tells_end": tell_end,
     }
-    with open_store(settings) as store:
+    with open_store(settings) as store, logged(store, "alerts.change", account_id):
         rule = change_rule(store, account_id, kind, changes)
     if as_json:
         click.echo(json.dumps(rule_json(rule), indent=2))
@@ -381,6 +383,10 @@ def budget_json(budget: Budget) -> dict[str, Any]:
         "tells_end": budget.tells_end,
         "is_enforced": budget.is_enforced,
     }
+
+
+def _logged(store: Store, action: str, budget_id: int) -> AbstractContextManager[None]:
+    return logged(store, action, owner(lambda: get_budget(store, budget_id).account_id))
 
 
 def _say(budget: Budget, as_json: bool) -> None:

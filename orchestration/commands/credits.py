@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from billing import validation
 from billing.accounts import get_account
 from billing.burn_down import KINDS
 from billing.gateways import gateway_for
-from billing.grants import DEFAULT_PRIORITY, Granted, adjust, grant, list_lots, void
+from billing.grants import DEFAULT_PRIORITY, Granted, adjust, get_lot, grant, list_lots, void
 from billing.lots import Lot, LotState, spent_of
 from billing.money import from_minor, shown, to_minor
 from billing.packages import Offer, add_offer, list_offers, make_offer, withdraw_offer
@@ -24,6 +25,7 @@ from billing.reversals import refund_lot
 from billing.settling import Settled, settle_pending
 from billing.store import Store, open_store
 from billing.usage_sums import LakeUsage, open_lake
+from orchestration.commands.audited import logged, owner
 from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
@@ -83,7 +85,7 @@ def grant_(
 
     A time without a zone, or a bare date's midnight, is that of the account.
     """
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "credits.grant", account_id):
         term = get_account(store, account_id).current
         code = validation.currency(currency or term.currency) if paid else None
         granted = grant(
@@ -120,7 +122,7 @@ def adjust_(
     as_json: bool,
 ) -> None:
     """Put a mistake right by a lot of kind adjustment, under your name."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "credits.adjust", account_id):
         zone = get_account(store, account_id).current.time_zone
         granted = adjust(
             store,
@@ -141,7 +143,7 @@ def adjust_(
 def void_(grant_id: int, reason: str, as_json: bool) -> None:
     """End a lot now; what is unspent is forfeited, what was spent stays spent."""
     settings = load_settings()
-    with open_store(settings) as store:
+    with open_store(settings) as store, _logged_lot(store, "credits.void", grant_id):
         lot, before = void(store, LakeUsage(settings), grant_id, reason=reason)
     if as_json:
         _print_json(lot_json(lot, LotState(before.consumed, before.unspent, Decimal(0))))
@@ -157,10 +159,11 @@ def void_(grant_id: int, reason: str, as_json: bool) -> None:
 def refund_(grant_id: int, amount: str | None, reason: str, as_json: bool) -> None:
     """Pay back the unspent part of a lot, money in proportion, by the way it was paid."""
     settings = load_settings()
-    taken = validation.credits(amount) if amount else None
+    usage = LakeUsage(settings)
     with open_store(settings) as store:
-        usage = LakeUsage(settings)
-        lot = refund_lot(store, gateway_for(settings), usage, grant_id, taken, reason=reason)
+        with _logged_lot(store, "credits.refund", grant_id):
+            taken = validation.credits(amount) if amount else None
+            lot = refund_lot(store, gateway_for(settings), usage, grant_id, taken, reason=reason)
         states = _states(store, usage, lot.account_id)
         rest = [
             x for x in list_lots(store, lot.account_id) if x.reference == f"remainder:{grant_id}"
@@ -384,7 +387,7 @@ def add_package(
         bonus_validity_days=bonus_valid_days,
         effective_from=moment(start, "UTC") or now,
     )
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "package.add"):
         stored = add_offer(store, offer, now=now)
     if as_json:
         _print_json(offer_json(stored))
@@ -433,7 +436,7 @@ def list_packages(currency: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was withdrawn as a JSON array.")
 def withdraw_package(package_id: str, currency: str | None, as_json: bool) -> None:
     """Stop offering a package; what was bought stays."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "package.withdraw"):
         found = withdraw_offer(store, package_id, currency)
     if as_json:
         _print_json([offer_json(offer) for offer in found])
@@ -583,6 +586,10 @@ def _say_granted(granted: Granted, as_json: bool) -> None:
     click.echo(
         f"{done} {plain(lot.credits)} credits to {lot.account_id}: lot {lot.grant_id}", err=True
     )
+
+
+def _logged_lot(store: Store, action: str, grant_id: int) -> AbstractContextManager[None]:
+    return logged(store, action, owner(lambda: get_lot(store, grant_id).account_id))
 
 
 def _states(store: Store, usage: LakeUsage, account_id: str) -> Mapping[int, LotState]:

@@ -21,6 +21,7 @@ from billing.incidents import (
 )
 from billing.store import Store, open_store
 from billing.usage_sums import open_lake
+from orchestration.commands.audited import logged
 from orchestration.commands.credits import plain
 from orchestration.commands.tables import print_table
 from warehouse.errors import MeterhouseError
@@ -91,7 +92,7 @@ def unexpect(account_id: str, day: str, reason: str, as_json: bool) -> None:
 
 def _mark(account_id: str, day: str, is_expected: bool, reason: str, as_json: bool) -> None:
     settings = load_settings()
-    with open_store(settings) as store:
+    with open_store(settings) as store, logged(store, "incident.mark", account_id):
         get_account(store, account_id)
         mark = _marked(store, account_id, _date(day), is_expected, reason)
     if as_json:

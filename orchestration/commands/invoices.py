@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,8 @@ from billing.invoices.parties import (
 from billing.invoices.payments import Payment, open_items, record_payment
 from billing.invoices.presentation import line_text, view_of
 from billing.money import shown, to_minor
-from billing.store import open_store
+from billing.store import Store, open_store
+from orchestration.commands.audited import logged, owner
 from orchestration.commands.tables import UNBOUNDED, print_table
 from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
@@ -58,14 +60,15 @@ def close_(
     """
     settings = load_settings()
     with open_store(settings) as store:
-        closed = close(
-            settings,
-            store,
-            validation.parse_month(month),
-            account_id=account,
-            dry_run=dry_run,
-            accept=accept,
-        )
+        with nullcontext() if dry_run else logged(store, "invoice.close", account):
+            closed = close(
+                settings,
+                store,
+                validation.parse_month(month),
+                account_id=account,
+                dry_run=dry_run,
+                accept=accept,
+            )
         finished = None if dry_run else finish(settings, store)
     if as_json_:
         click.echo(json.dumps(closed_json(closed, finished), indent=2))
@@ -140,7 +143,8 @@ def send(number: str, to: str | None) -> None:
     """Mail an invoice or credit note once more, whatever became of earlier mails."""
     settings = load_settings()
     with open_store(settings) as store:
-        address = resend(settings, store, number, to)
+        with _logged(store, "invoice.send", number):
+            address = resend(settings, store, number, to)
         finish(settings, store)
         state = mail_states(store)[number.strip()]
     click.echo(f"{number} to {address}: {mail_text(state)}", err=True)
@@ -197,9 +201,10 @@ def credit_note_(number: str, net: str | None, reason: str, as_json_: bool) -> N
     """Give a part of an invoice back by a credit note with a number of its own."""
     settings = load_settings()
     with open_store(settings) as store:
-        currency = get_issued(store, number).currency
-        minor = to_minor(net, currency) if net is not None else None
-        issued = credit_note(settings, store, number, minor, reason=reason)
+        with _logged(store, "invoice.credit_note", number):
+            currency = get_issued(store, number).currency
+            minor = to_minor(net, currency) if net is not None else None
+            issued = credit_note(settings, store, number, minor, reason=reason)
         finished = finish(settings, store)
     if as_json_:
         click.echo(json.dumps(issued_json(issued), indent=2))
@@ -229,7 +234,7 @@ def paid(
     number: str, amount: str, day: datetime, reference: str, reason: str, as_json_: bool
 ) -> None:
     """Record a payment of what an invoice has due, or paid out on a credit note."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, _logged(store, "invoice.paid", number):
         own = get_issued(store, number).currency
         text, _, said = amount.strip().partition(" ")
         currency = said.strip().upper() or own
@@ -282,7 +287,8 @@ def issuer_(logo: Path | None, **fields: Any) -> None:
         changes["logo"] = logo.read_text(encoding="utf-8")
     with open_store(load_settings()) as store:
         known = None if changes else find_issuer(store)
-        made = known or set_issuer(store, changes)
+        with logged(store, "issuer.change") if changes else nullcontext():
+            made = known or set_issuer(store, changes)
     _print_fields({**asdict(made), "logo": f"{len(made.logo)} characters" if made.logo else ""})
 
 
@@ -302,7 +308,7 @@ def recipient(account_id: str, month: str | None, **fields: str | None) -> None:
     """Say whom an account's invoices name, where it lives and how it is taxed."""
     changes = {name: value for name, value in fields.items() if value is not None}
     start = validation.parse_month(month) if month else validation.BEGINNING
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "recipient.change", account_id):
         made = set_profile(store, account_id, changes, effective_from=start)
     _print_fields(asdict(made))
 
@@ -314,11 +320,15 @@ def recipient(account_id: str, month: str | None, **fields: str | None) -> None:
 def tax_rate(country: str, percent: str, month: str | None) -> None:
     """Record a country's standard rate of tax, such as DE 19."""
     start = validation.parse_month(month) if month else validation.BEGINNING
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "tax_rate.add"):
         made = add_tax_rate(store, country, percent, start)
     click.echo(
         f"{made.country}: {made.percent.normalize():f} % from {made.effective_from}", err=True
     )
+
+
+def _logged(store: Store, action: str, number: str) -> AbstractContextManager[None]:
+    return logged(store, action, owner(lambda: get_issued(store, number).account_id))
 
 
 def closed_json(closed: Closed, finished: Finished | None) -> dict[str, Any]:

@@ -1,25 +1,18 @@
 """``meterhouse members``: who may see an account, who is invited, and in which role."""
 
 import json
-import shlex
-import socket
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import click
 from rich.table import Table
 
-from billing import audit, invitations
+from billing import invitations
 from billing.alerts.delivery import send_due
 from billing.members import ROLES, list_members, remove_member, set_member
-from billing.store import Store, current_user, open_store
+from billing.store import open_store
+from orchestration.commands.audited import logged
 from orchestration.commands.tables import print_table
-from warehouse.errors import MeterhouseError
 from warehouse.settings import load_settings
-
-Answer = TypeVar("Answer")
 
 
 @click.group()
@@ -39,12 +32,8 @@ def invite(account_id: str, email: str, role: str) -> None:
     """
     settings = load_settings()
     with open_store(settings) as store:
-        made = logged(
-            store,
-            "member.invite",
-            account_id,
-            lambda: invitations.invite(store, settings, account_id, email, role),
-        )
+        with logged(store, "member.invite", account_id):
+            made = invitations.invite(store, settings, account_id, email, role)
         send_due(settings, store)
     click.echo(f"invited {made.email} as {made.role}, until {made.expires_at:%Y-%m-%d}", err=True)
     if not settings.smtp_host:
@@ -57,10 +46,8 @@ def invite(account_id: str, email: str, role: str) -> None:
 @click.argument("role")
 def role(account_id: str, email: str, role: str) -> None:
     """Give a person another role, or make them a member without an invitation."""
-    with open_store(load_settings()) as store:
-        member = logged(
-            store, "member.role", account_id, lambda: set_member(store, account_id, email, role)
-        )
+    with open_store(load_settings()) as store, logged(store, "member.role", account_id):
+        member = set_member(store, account_id, email, role)
     click.echo(f"{member.email} is {member.role} of {account_id}", err=True)
 
 
@@ -72,15 +59,12 @@ def remove(account_id: str, email: str) -> None:
     with open_store(load_settings()) as store:
         waiting = {each.email for each in invitations.list_invitations(store, account_id)}
         if email.strip().lower() in waiting:
-            logged(
-                store,
-                "member.withdraw",
-                account_id,
-                lambda: invitations.withdraw(store, account_id, email),
-            )
+            with logged(store, "member.withdraw", account_id):
+                invitations.withdraw(store, account_id, email)
             click.echo(f"withdrew the invitation of {email}", err=True)
             return
-        logged(store, "member.remove", account_id, lambda: remove_member(store, account_id, email))
+        with logged(store, "member.remove", account_id):
+            remove_member(store, account_id, email)
     click.echo(f"removed {email} from {account_id}", err=True)
 
 
@@ -110,24 +94,3 @@ def list_(account_id: str, as_json: bool) -> None:
     for row in found:
         table.add_row(*row)
     print_table(table)
-
-
-def logged(store: Store, action: str, account_id: str, act: Callable[[], Answer]) -> Answer:
-    """Do something of which the audit log tells before it is done, and again when it fails."""
-    about = {"command": shlex.join(["meterhouse", *sys.argv[1:]])}
-    origin = f"{current_user()}@{socket.gethostname()}"
-    audit.record(store, "cli", action, account_id=account_id, details=about, origin=origin)
-    try:
-        return act()
-    except MeterhouseError as error:
-        failed = about | {"error": str(error)}
-        audit.record(
-            store,
-            "cli",
-            action,
-            outcome="failed",
-            account_id=account_id,
-            details=failed,
-            origin=origin,
-        )
-        raise

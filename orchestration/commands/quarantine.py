@@ -5,8 +5,10 @@ from contextlib import closing
 
 import click
 
+from billing.store import open_store
 from ingest.contract import REASONS
 from ingest.quarantine import HeldRows, dismiss, held_rows
+from orchestration.commands.audited import logged
 from warehouse.errors import MeterhouseError
 from warehouse.lake import catalog_exists, reading_head, writing
 from warehouse.settings import load_settings
@@ -59,7 +61,11 @@ def dismiss_(source: str | None, reasons: tuple[str, ...], note: str) -> None:
     settings = load_settings()
     if not catalog_exists(settings, "raw"):
         raise MeterhouseError("nothing was loaded yet, so no row is held")
-    with writing(settings, "raw") as connection:
+    with (
+        open_store(settings) as store,
+        logged(store, "quarantine.dismiss"),
+        writing(settings, "raw") as connection,
+    ):
         count = dismiss(connection, note.strip(), source, reasons)
     click.echo(f"dismissed {count:,} {'row' if count == 1 else 'rows'}", err=True)
 

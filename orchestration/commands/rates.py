@@ -11,6 +11,7 @@ from rich.table import Table
 from billing.rate_card import CATEGORIES, CSV_COLUMNS, UNITS, Rate, make_rate, shown
 from billing.rates import RatesAdded, add_rates, import_rates, list_rates
 from billing.store import open_store
+from orchestration.commands.audited import logged
 from orchestration.commands.tables import print_table
 from warehouse.settings import load_settings
 
@@ -40,7 +41,7 @@ def add(
     """Add a rate. It may start in the past only where none applied."""
     now = datetime.now(UTC)
     rate = make_rate(category, model, unit, credits_per_unit, effective_from or now)
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "rate.add"):
         report(add_rates(store, [rate], now=now))
 
 
@@ -52,7 +53,7 @@ def add(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def import_(file: Path) -> None:
     """Add the rates of a CSV file."""
-    with open_store(load_settings()) as store:
+    with open_store(load_settings()) as store, logged(store, "rate.import"):
         report(import_rates(store, file))
 
 
