@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from billing.access_schema import member_invitation
 from billing.accounts import get_account
 from billing.alerts.letters import Letter, as_html, as_text, one_line
-from billing.alerts.outbox import Message, domain_of, put
+from billing.alerts.outbox import Message, domain_of, put, refuse_flood
 from billing.members import address_of, current_members, list_members, record_role, role_of
 from billing.store import Store, current_user
 from warehouse.errors import MeterhouseError
@@ -55,7 +55,7 @@ def invite(
     """Invite an address to an account, and put the mail into the outbox; again sends it anew.
 
     Raises MeterhouseError for an unknown account, for what is no address or role, for a member of
-    the account, and where too many invitations are open.
+    the account, and where too many invitations are open or were sent.
     """
     address, wanted, at = address_of(email), role_of(role), now or datetime.now(UTC)
     if any(member.email == address for member in list_members(store, account_id)):
@@ -68,6 +68,7 @@ def invite(
             raise MeterhouseError(
                 f"{account_id} has {MOST_PENDING} open invitations; withdraw some first"
             )
+        refuse_flood(connection, account_id, at)
         row = connection.execute(
             sa.insert(member_invitation).returning(member_invitation),
             {

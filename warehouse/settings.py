@@ -173,6 +173,10 @@ class Settings(BaseSettings):
         repr=False,
         description="Secret that alert webhooks are signed with; empty sends none.",
     )
+    allow_internal_webhooks: bool = Field(
+        default=False,
+        description="Call webhooks whose names lead into private networks, as in a split DNS.",
+    )
 
     invoice_grace_days: int = Field(
         default=3, ge=0, le=60, description="Days after a month's end before it can be invoiced."

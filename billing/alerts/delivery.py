@@ -11,11 +11,13 @@ from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, formataddr
 from http.client import HTTPException
+from socket import getaddrinfo
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from billing.alerts.outbox import Delivered, Message, Refused, deliver
+from billing.budgets.budget import is_public
 from billing.gateways.signature import sign
 from billing.invoices.issued import document_of, file_name, invoice_of
 from billing.store import Store
@@ -159,6 +161,8 @@ class Sender:
         secret = self._settings.alert_webhook_secret
         if not secret:
             raise OSError("METERHOUSE_ALERT_WEBHOOK_SECRET is not set")
+        if not self._settings.allow_internal_webhooks:
+            _refuse_inside(urlsplit(message.recipient).hostname or "")
         body = message.content.encode()
         headers = {
             "Content-Type": "application/json",
@@ -203,6 +207,24 @@ class _MailPolicy(EmailPolicy):
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing: the address was checked, where it leads was not."""
+
+
+def _refuse_inside(host: str) -> None:
+    """Raises Refused for a name of the internet that leads into the platform's own network.
+
+    Who sets a webhook by an inside name or number is of the staff and means it.
+    """
+    if not is_public(host):
+        return
+    try:
+        found = {str(info[4][0]) for info in getaddrinfo(host, None)}
+    except (OSError, ValueError):
+        return  # asking it fails as well, and says how
+    if not all(map(is_public, found)):
+        raise Refused(
+            f"{host} leads into the platform's network; where that is meant, set "
+            "METERHOUSE_ALLOW_INTERNAL_WEBHOOKS=true"
+        )
 
 
 def _log_in(smtp: smtplib.SMTP, user: str, password: str) -> None:

@@ -17,10 +17,14 @@ import sqlalchemy as sa
 from billing.once import insert_once
 from billing.schema import alert_transition, outbox_event, outbox_message
 from billing.store import Store
+from warehouse.errors import MeterhouseError
 
 LEASE = timedelta(minutes=10)
 BATCH = 10
 """Messages of one claim; sending them must not take as long as the lease."""
+
+MOST_A_DAY = 200
+"""Mails beside alerts that an account can cause in 24 hours: invitations, copies, tests."""
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
@@ -304,4 +308,25 @@ def put_test(store: Store, account_id: str, recipient: str, domain: str) -> None
         text,
     )
     with store.writing() as connection:
+        refuse_flood(connection, account_id, at)
         put(connection, message, None, domain, at)
+
+
+def refuse_flood(connection: sa.Connection, account_id: str, at: datetime) -> None:
+    """Raises MeterhouseError where an account caused so many mails that somebody must be playing.
+
+    Asked before a mail is written that a person may send as often as they click.
+    """
+    sent = connection.scalar(
+        sa.select(sa.func.count())
+        .select_from(outbox_message)
+        .where(
+            outbox_message.c.account_id == account_id,
+            outbox_message.c.transition_id.is_(None),
+            outbox_message.c.recorded_at > at - timedelta(days=1),
+        )
+    )
+    if (sent or 0) >= MOST_A_DAY:
+        raise MeterhouseError(
+            f"{account_id} had {MOST_A_DAY} mails in the last 24 hours; go on later"
+        )

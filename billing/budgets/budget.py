@@ -201,19 +201,20 @@ def refuse_from_customer(budget: Budget) -> None:
     """Raises MeterhouseError for what only the platform itself may set up.
 
     That is a budget of provider cost, and a webhook inside the platform's own network: a customer
-    would have this machine call there, and be told what it answered. Names are not resolved; a
-    firewall is for those.
+    would have this machine call there, and be told what it answered. Where a name leads is
+    looked at when a message is sent.
     """
     if budget.unit != "credits":
         raise MeterhouseError("budgets of provider cost are for admins of the platform")
     host = (urlsplit(budget.webhook_url or "").hostname or "").rstrip(".")
-    if budget.webhook_url and not _is_public(host):
+    if budget.webhook_url and not is_public(host):
         raise MeterhouseError(
             f"{host!a} is not on the internet; write for example https://customer.example/x"
         )
 
 
-def _is_public(host: str) -> bool:
+def is_public(host: str) -> bool:
+    """Whether an address by number, or a name by its ending, is one of the internet."""
     try:
         return ip_address(host).is_global
     except ValueError:

@@ -17,7 +17,7 @@ from billing import validation
 from billing.accounts import list_accounts
 from billing.alerts.delivery import send_due
 from billing.alerts.letters import Letter, as_html, as_text, one_line
-from billing.alerts.outbox import Delivered, Message, domain_of, history, put
+from billing.alerts.outbox import Delivered, Message, domain_of, history, put, refuse_flood
 from billing.invoice_schema import invoice, invoice_document
 from billing.invoices.issued import (
     MAILS,
@@ -128,7 +128,7 @@ def resend(
     """Write one more mail of an invoice, to its account's address or another; returns the address.
 
     Raises MeterhouseError where there is no such invoice (of ``account_id``, if it is given), no
-    address, one that is none, and while a mail to the same address waits.
+    address, one that is none, while a mail to the same address waits, and after too many mails.
     """
     at = now or datetime.now(UTC)
     issued = get_issued(store, number)
@@ -144,6 +144,8 @@ def resend(
             f"a mail of {issued.number} to {address} waits already and is sent by itself; "
             "`meterhouse invoices list --json` shows why it waits"
         )
+    with store.reading() as connection:
+        refuse_flood(connection, issued.account_id, at)
     copy = known.copies + 1 if known else 1
     _put(settings, store, issued, copy, address, at)
     return address

@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_server
 
 import pytest
 
 from billing.accounts import add_account
-from billing.alerts import outbox
+from billing.alerts import delivery, outbox
 from billing.alerts.delivery import Sender
+from billing.invitations import invite
 from billing.store import open_store
+from warehouse.errors import MeterhouseError
 from warehouse.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -71,3 +73,32 @@ def test_an_address_that_cannot_be_asked_is_given_up_and_the_next_is_sent(
     kind, detail = found["webhook"]
     assert kind == "given_up"
     assert detail.startswith("the webhook cannot be asked")
+
+
+@pytest.mark.parametrize("leads_to", ["10.0.0.5", "127.0.0.1", "169.254.169.254", "fd00::5"])
+def test_a_name_that_leads_into_the_platforms_network_is_not_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leads_to: str
+) -> None:
+    def resolved(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", ("93.184.216.34", 0)), (0, 0, 0, "", (leads_to, 0))]
+
+    monkeypatch.setattr(delivery, "getaddrinfo", resolved)
+    kind, detail = deliver_two(tmp_path, "https://hooks.customer.example/x")["webhook"]
+    assert kind == "given_up"
+    assert detail.startswith("hooks.customer.example leads into the platform's network")
+
+
+def test_an_account_cannot_have_more_mails_a_day_than_anybody_needs(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with open_store(settings) as store:
+        add_account(store, "acme")
+        add_account(store, "tokyo")
+        for number in range(outbox.MOST_A_DAY):
+            outbox.put_test(store, "acme", f"p{number}@q.example", "b.example")
+        with pytest.raises(MeterhouseError, match="go on later"):
+            outbox.put_test(store, "acme", "x@q.example", "b.example")
+        with pytest.raises(MeterhouseError, match="go on later"):
+            invite(store, settings, "acme", "x@q.example", "viewer")
+        outbox.put_test(store, "tokyo", "x@q.example", "b.example")
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        invite(store, settings, "acme", "x@q.example", "viewer", now=tomorrow)
