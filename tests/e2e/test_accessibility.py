@@ -65,8 +65,9 @@ def test_the_way_in_and_the_band_of_the_staff_have_none(house, browser, script, 
     seen.page.close()
 
 
-def test_the_phone_has_none_either(server, browser, script) -> None:
-    seen = Visit(browser, size=PHONE).open(server + PAGES[""])
+@pytest.mark.parametrize("address", PAGES.values())
+def test_the_phone_has_none_either(server, browser, script, address) -> None:
+    seen = Visit(browser, size=PHONE).open(server + address)
     try:
         assert [str(found) for found in axe.findings(seen.page, script)] == []
     finally:
