@@ -13,7 +13,7 @@ from app.deeds import CHANGE_ALERTS, REMOVE_BUDGET, SAVE_BUDGET, SEND_TEST
 from app.gate import Account, AccountReader
 from app.markup import Child, Column, badge, empty, figure, heading, join, meter, named, notice, tag
 from app.markup import table as draw_table
-from app.views.parts import card, choose_account, no_accounts, status_line, watch, write
+from app.views.parts import card, open_account, status_line, watch, write
 from billing.alerts.delivery import send_due
 from billing.alerts.outbox import domain_of, history, put_test
 from billing.alerts.rules import AlertRule, change_rule, rules_of
@@ -59,21 +59,10 @@ _STATES = {
 def draw() -> None:
     """Draw the page for the account of its address."""
     gate = context.open_gate()
-    accounts = context.accounts(gate)
-    if not accounts:
-        write(tag("h1", "Budgets"), no_accounts(gate))
-        watch(gate.publication)
+    account = open_account(gate, "Budgets")
+    if account is None:
         return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Budgets"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
     address.write({"account": account.account_id})
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     reader = gate.enter(account.account_id)
     try:
         found = reader.measures(datetime.now(UTC))

@@ -44,9 +44,8 @@ from app.views.balance import draw_balance
 from app.views.credits_buying import draw_message, draw_packages, draw_purchases
 from app.views.parts import (
     card,
-    choose_account,
     draw_chart,
-    no_accounts,
+    open_account,
     pager,
     row,
     status_line,
@@ -73,20 +72,9 @@ _FILTERS = ("credits-kinds", "credits-lot", "credits-first", "credits-last")
 def draw() -> None:
     """Draw the page for what its address asks for."""
     gate = context.open_gate()
-    accounts = context.accounts(gate)
-    if not accounts:
-        write(tag("h1", "Credits"), no_accounts(gate))
-        watch(gate.publication)
+    account = open_account(gate, "Credits")
+    if account is None:
         return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Credits"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     if "purchase" in address.read():
         context.forget_position(gate, account.account_id)
     draw_balance(gate, account, is_on_credits=True)

@@ -3,16 +3,12 @@
 Layout only: each section is a module of its own beside this one.
 """
 
-import streamlit as st
-
-from app import address, context, formats
+from app import address, context
 from app.insights_address import parse, render
-from app.markup import empty, notice, tag
+from app.markup import empty, notice
 from app.views import insights_advice, insights_incidents, insights_projection
 from app.views.parts import (
-    choose_account,
-    no_accounts,
-    nothing_published,
+    open_account,
     status_line,
     watch,
     write,
@@ -22,23 +18,9 @@ from app.views.parts import (
 def draw() -> None:
     """Draw the page for what its address asks for."""
     gate = context.open_gate()
-    accounts = context.accounts(gate)
-    if gate.publication is None or not accounts:
-        write(
-            tag("h1", "Insights"),
-            no_accounts(gate) if gate.publication else nothing_published(gate),
-        )
-        watch(gate.publication)
+    account = open_account(gate, "Insights", needs_usage=True)
+    if account is None:
         return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Insights"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     view, remarks = parse(address.read())
     if remarks:
         write(notice("quiet", "Not all of this address could be used.", *remarks))

@@ -56,7 +56,7 @@ from app.queries.invoices import (
     statement_csv,
     statements,
 )
-from app.views.parts import card, choose_account, no_accounts, pager, row, status_line, watch, write
+from app.views.parts import card, open_account, pager, row, status_line, watch, write
 from billing.alerts.delivery import send_due
 from billing.invoices.charges import Line, Totals
 from billing.invoices.explain import Event, Explained
@@ -88,20 +88,9 @@ _LOTS_SHOWN = 50
 def draw() -> None:
     """Draw the page for what its address asks for."""
     gate = context.open_gate()
-    accounts = context.accounts(gate)
-    if not accounts:
-        write(tag("h1", "Invoices"), no_accounts(gate))
-        watch(gate.publication)
+    account = open_account(gate, "Invoices")
+    if account is None:
         return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Invoices"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     reader = gate.enter(account.account_id)
     try:
         documents = reader.ask_store(documents_of)

@@ -8,8 +8,8 @@ import streamlit as st
 from app import address, context, formats
 from app.deeds import CHANGE_MEMBER, INVITE_MEMBER, REMOVE_MEMBER, WITHDRAW_INVITATION
 from app.gate import AccountReader
-from app.markup import Column, badge, empty, heading, notice, table, tag
-from app.views.parts import card, choose_account, live_line, no_accounts, watch, write
+from app.markup import Column, badge, empty, heading, notice, table
+from app.views.parts import card, live_line, open_account, watch, write
 from billing.alerts.delivery import send_due
 from billing.invitations import Invitation, invite, list_invitations, withdraw
 from billing.members import ROLES, Member, list_members, remove_member, set_member
@@ -27,21 +27,10 @@ ROLE_TEXTS = {
 def draw() -> None:
     """Draw the page for the account of its address."""
     gate = context.open_gate()
-    accounts = context.accounts(gate)
-    if not accounts:
-        write(tag("h1", "Members"), no_accounts(gate))
-        watch(gate.publication)
+    account = open_account(gate, "Members")
+    if account is None:
         return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Members"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
     address.write({"account": account.account_id})
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     reader = gate.enter(account.account_id)
     if not reader.may(INVITE_MEMBER):
         write(

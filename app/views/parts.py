@@ -12,7 +12,7 @@ from altair.utils import schemapi
 
 from app import address, context, formats
 from app.gate import Account, Gate
-from app.markup import Child, Html, badge, empty, join, link, support, tag
+from app.markup import Child, Html, badge, empty, join, link, notice, support, tag
 from warehouse.publication import Publication
 from warehouse.settings import load_settings
 
@@ -111,6 +111,34 @@ def live_line(now: datetime, zone: str = "UTC") -> Html:
     """As of when a page is that reads everything anew, such as what people changed."""
     told = tag("span", f"data as of {formats.moment(now, zone)}")
     return tag("div", told, badge("Live", "good"), class_="mh-status")
+
+
+def open_account(gate: Gate, title: str, *, needs_usage: bool = False) -> Account | None:
+    """A page's title, and the account that it is about; None where there is none to choose yet.
+
+    What to do then is written, and of an account that the address asked for in vain that there is
+    none. ``needs_usage`` is for pages that show nothing before the first publication.
+    """
+    accounts = context.accounts(gate)
+    missing = None
+    if needs_usage and gate.publication is None:
+        missing = nothing_published(gate)
+    elif not accounts:
+        missing = no_accounts(gate)
+    if missing is not None:
+        write(tag("h1", title), missing)
+        watch(gate.publication)
+        return None
+    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
+        write(tag("h1", title))
+        with st.container(
+            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
+        ):
+            account, missed = choose_account(accounts)
+    if missed is not None:
+        name = formats.clip(account.name, 60)
+        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
+    return account
 
 
 def choose_account(accounts: Sequence[Account]) -> tuple[Account, str | None]:

@@ -55,10 +55,8 @@ from app.usage_address import (
 from app.usage_address import link as view_link
 from app.views.parts import (
     card,
-    choose_account,
     draw_chart,
-    no_accounts,
-    nothing_published,
+    open_account,
     status_line,
     watch,
     write,
@@ -91,23 +89,9 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def draw() -> None:
     """Draw the page for what its address asks for."""
     gate = context.open_gate()
-    if gate.publication is None:
-        write(tag("h1", "Usage"), nothing_published(gate))
-        watch(None)
+    account = open_account(gate, "Usage", needs_usage=True)
+    if account is None:
         return
-    accounts = context.accounts(gate)
-    if not accounts:
-        write(tag("h1", "Usage"), no_accounts(gate))
-        return
-    with st.container(key="page-head", horizontal=True, vertical_alignment="center"):
-        write(tag("h1", "Usage"))
-        with st.container(
-            key="choosers", horizontal=True, horizontal_alignment="right", width="stretch"
-        ):
-            account, missed = choose_account(accounts)
-    if missed is not None:
-        name = formats.clip(account.name, 60)
-        write(notice("quiet", f"There is no account “{missed}”. This is {name}."))
     if account.first_usage_date is None:
         address.write({"account": account.account_id})
         write(
