@@ -47,7 +47,8 @@ def test_a_budget_is_tried_saved_reached_and_told_by_mail(
     page.get_by_label("Alert at % of projected use", exact=True).fill("")
     page.get_by_label("Tell (addresses)", exact=True).first.fill("ann@customer.example")
     page.get_by_role("button", name="Save", exact=True).click()
-    page.locator(".st-key-card-budgets").get_by_text("From the browser").wait_for()
+    # in a month's first days it is there twice: the month before is still open
+    page.locator(".st-key-card-budgets").get_by_text("From the browser").last.wait_for()
     drop(home, account, "25", agent=AGENT)
     inbox = Inbox()
     with mail_server(inbox) as port:
