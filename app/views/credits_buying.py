@@ -117,7 +117,7 @@ def package_card(offer: Offer) -> Html:
         tag(
             "div",
             _validity(offer),
-            f" · {formats.money(each, offer.currency)} per 1,000",
+            f" · {formats.money(each, offer.currency)} per {formats.number(1_000)}",
             class_="mh-detail",
         ),
         class_="mh-package",

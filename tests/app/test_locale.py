@@ -31,11 +31,12 @@ def test_pages_follow_the_account_and_not_the_one_before(open_page, stocked):
     assert "2–23 Nov 2026" in text_of(app) or "1–23 Nov 2026" in text_of(app)
 
 
-def test_days_are_picked_as_the_account_writes_them(open_page, stocked):
+def test_days_are_picked_and_prices_told_as_the_account_writes_them(open_page, stocked):
     live_in(stocked, "acme", "de", "DE")
     live_in(stocked, "tokyo", "en", "US")
     app = open_page("credits", stocked, account="acme")
     assert app.date_input(key="credits-first").proto.format == "DD.MM.YYYY"
+    assert "per 1.000" in text_of(app) and "per 1,000" not in text_of(app)
     app.selectbox(key="account").select("tokyo").run()
     assert app.date_input(key="credits-first").proto.format == "MM/DD/YYYY"
     app.selectbox(key="account").select("mallory").run()
