@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 
 from warehouse.settings import Settings
 
@@ -21,12 +22,20 @@ retention:
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """The folder of Dagster's state, with its configuration."""
+    """The folder of Dagster's state, with its configuration and its databases.
+
+    Dagster makes its databases as it first opens them, and two processes that do so at once
+    leave one that neither can open again. So they are made here, by one process at a time.
+    """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(_CONFIG, encoding="utf-8")
+    with FileLock(home / "prepare.lock"):
+        config = home / "dagster.yaml"
+        if not config.exists():
+            draft = home / "dagster.yaml.draft"
+            draft.write_text(_CONFIG, encoding="utf-8")
+            draft.replace(config)
+        dg.DagsterInstance.from_config(str(home)).dispose()
     return home
 
 

@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster on loopback, for tests: two fixtures.
+"""A private PostgreSQL cluster on loopback, for tests: its server and fresh databases.
 
 The server's programs come from the system (``/usr/lib/postgresql`` or the path). It refuses to
 run as root, so root hands it to the user ``postgres``. Where something is missing, the tests
@@ -95,12 +95,17 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> str:
-    """URL of a fresh, empty database."""
+def fresh_database(server: str) -> str:
+    """URL of a new, empty database on a server."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"create database {name}")
-    return f"{postgres_server}/{name}"
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of a fresh, empty database."""
+    return fresh_database(postgres_server)

@@ -34,7 +34,7 @@ def answering(reply: bytes) -> Iterator[str]:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
-        thread.join(5)
+        thread.join(60)
 
 
 def deliver_two(home: Path, address: str) -> dict[str, tuple[str, str]]:
