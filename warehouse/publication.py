@@ -177,22 +177,21 @@ def record_checks(
     if not results:
         return
     ensure_meta_tables(connection)
-    at = _naive(checked_at)
-    connection.executemany(
-        "insert into marts.meta.check_result values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    # One statement, so one snapshot of the lake: a row by itself would make one each.
+    connection.execute(
+        "insert into marts.meta.check_result"
+        " select ?, ?, ?, unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[]),"
+        " unnest(?::boolean[]), unnest(?::bigint[]), unnest(?::varchar[])",
         [
-            [
-                at,
-                marts_snapshot,
-                raw_load_id,
-                result.suite,
-                result.check_name,
-                result.severity,
-                result.is_passed,
-                result.failing_rows,
-                result.message,
-            ]
-            for result in results
+            _naive(checked_at),
+            marts_snapshot,
+            raw_load_id,
+            [result.suite for result in results],
+            [result.check_name for result in results],
+            [result.severity for result in results],
+            [result.is_passed for result in results],
+            [result.failing_rows for result in results],
+            [result.message for result in results],
         ],
     )
 

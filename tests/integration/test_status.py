@@ -108,6 +108,27 @@ def test_failing_checks_are_those_of_the_last_state_checked(settings: Settings) 
     assert found.warnings == (WARNED,)
 
 
+def test_all_results_of_an_audit_are_one_snapshot_of_the_lake(settings: Settings) -> None:
+    build_published(settings)
+
+    def snapshots() -> int:
+        (count,) = connection.execute("select count(*) from marts.snapshots()").fetchone() or ()
+        return int(count)
+
+    with writing(settings, "marts") as connection:
+        before = snapshots()
+        record_checks(
+            connection,
+            [FAILED, PASSED, WARNED],
+            marts_snapshot=9,
+            raw_load_id=4,
+            checked_at=datetime(2026, 11, 4, tzinfo=UTC),
+        )
+        assert snapshots() == before + 1
+    assert status(settings).errors == (FAILED,)
+    assert status(settings).warnings == (WARNED,)
+
+
 def test_a_failed_check_of_an_unpublished_build_is_shown(settings: Settings) -> None:
     build_published(settings)
     with writing(settings, "marts") as connection:
