@@ -101,8 +101,11 @@ def shared_reader() -> LakeReader:
 _LOOKED_AT = "looked-at"
 
 
-class NotSignedIn(Exception):
+class NotSignedIn(MeterhouseError):
     """Nobody has signed in with a verified address; there is no gate for them."""
+
+    def __init__(self) -> None:
+        super().__init__("your sign-in has ended; load the page again to sign in")
 
 
 def open_gate(user: User | None = None) -> Gate:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import context, formats
 from app.markup import empty, support, tag
-from app.sign_in import Visitor
+from app.sign_in import Visitor, sign_in_reference, sign_out_reference
 from app.theme import ICON, LOGO, STYLES, brand_style, links_script
 from app.users import User
 from app.views.parts import place_banner
@@ -65,7 +65,10 @@ def admit(settings: Settings, visitor: Visitor) -> bool:
         who = user or User(visitor.claimed, origin=st.context.ip_address or "loopback")
         why = {} if is_admitted else {"why": "no account" if user else "address not verified"}
         context.open_gate(who).log(
-            "sign-in", "allowed" if is_admitted else "refused", None, why, visitor.reference
+            "sign-in",
+            "allowed" if is_admitted else "refused",
+            details=why,
+            reference=visitor.reference and sign_in_reference(visitor.reference),
         )
         st.session_state["sign-in-logged"] = True
     return is_admitted
@@ -78,7 +81,7 @@ def turn_away(settings: Settings, visitor: Visitor) -> None:
     elif visitor.claimed:
         draw_unverified(settings, visitor.claimed)
     else:
-        draw_way_in(settings)
+        draw_way_in(settings, has_ended=visitor.has_ended)
 
 
 def main() -> None:
@@ -129,9 +132,11 @@ def main() -> None:
         if settings.has_sign_in and visitor.claimed:
             st.html(tag("p", f"Signed in as {visitor.claimed}", class_="mh-soft"))
             if st.button("Sign out", key="sign-out"):
-                if visitor.user is not None:
+                if visitor.user is not None and visitor.reference:
                     context.leave_account()
-                    context.open_gate(visitor.user).log("sign-out", "allowed")
+                    context.open_gate(visitor.user).log(
+                        "sign-out", "allowed", reference=sign_out_reference(visitor.reference)
+                    )
                 st.logout()
         st.html(tag("p", "Questions? ", support(settings), class_="mh-soft"))
     if settings.has_sign_in and visitor.user is not None and visitor.user.is_staff:

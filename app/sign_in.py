@@ -3,6 +3,10 @@
 ``st.login`` does the signing in. Streamlit keeps what the provider said of a person in a cookie
 that it signs; a page reads it as ``st.user``, and our routes read the same cookie with Streamlit's
 own functions. Roles are read from the store each time, so a member who is removed is out at once.
+
+The cookie by itself would let its bearer in for a month, and a copy of it after signing out too.
+So a sign-in ends after ``METERHOUSE_SESSION_HOURS``, and at once when its person signs out: the
+audit log's row of that is looked for each time.
 """
 
 import json
@@ -10,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +31,7 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from app.users import LOCAL, User, email_of, signed_in
+from billing import audit
 from billing.members import memberships
 from billing.store import Store
 from warehouse.listening import is_loopback, refuse_remote
@@ -42,12 +48,14 @@ REFUSED = (
 class Visitor:
     """Who opened a page: nobody yet, somebody whose address is not verified, or a user.
 
-    ``reference`` names the sign-in, the same in every session that it opens.
+    ``reference`` names the sign-in, the same in every session that it opens. ``has_ended`` tells
+    nobody yet from somebody whose sign-in has ended.
     """
 
     user: User | None
     claimed: str | None = None
     reference: str | None = None
+    has_ended: bool = False
 
 
 def secrets_file(settings: Settings) -> Path:
@@ -90,7 +98,11 @@ def user_of_request(request: Request, settings: Settings, store: Store | None) -
 
 
 def visitor_of(
-    claims: Mapping[str, Any], settings: Settings, store: Store | None, origin: str
+    claims: Mapping[str, Any],
+    settings: Settings,
+    store: Store | None,
+    origin: str,
+    now: datetime | None = None,
 ) -> Visitor:
     """The visitor that a provider's claims describe."""
     if claims.get("is_logged_in") is not True:
@@ -98,9 +110,31 @@ def visitor_of(
     email = email_of(claims)
     if email is None:
         return Visitor(None, str(claims.get("email") or claims.get("sub") or "unknown"))
+    reference = f"{claims.get('iat')}|{email}"
+    if has_expired(claims, settings, now or datetime.now(UTC)) or (
+        store and audit.is_recorded(store, sign_out_reference(reference))
+    ):
+        return Visitor(None, has_ended=True)
     roles = memberships(store, email) if store else {}
-    user = signed_in(email, claims, roles, settings, origin)
-    return Visitor(user, email, f"sign-in|{email}|{claims.get('iat', '')}")
+    return Visitor(signed_in(email, claims, roles, settings, origin), email, reference)
+
+
+def has_expired(claims: Mapping[str, Any], settings: Settings, now: datetime) -> bool:
+    """Whether a sign-in is too long ago; one of which the provider does not tell when, is."""
+    issued = claims.get("iat")
+    if isinstance(issued, bool) or not isinstance(issued, int | float):
+        return True
+    return now.timestamp() - issued > timedelta(hours=settings.session_hours).total_seconds()
+
+
+def sign_in_reference(reference: str) -> str:
+    """The reference of a sign-in's row in the audit log."""
+    return f"sign-in|{reference}"
+
+
+def sign_out_reference(reference: str) -> str:
+    """The reference of the row in the audit log that ends a sign-in."""
+    return f"sign-out|{reference}"
 
 
 def claims_of(cookies: Mapping[str, str]) -> dict[str, Any]:

@@ -85,6 +85,14 @@ def record(
         return insert_once(connection, audit_event, row, "reference") is not None
 
 
+def is_recorded(store: Store, reference: str) -> bool:
+    """Whether there is a row with this reference."""
+    kept = _clean(reference, _LENGTHS["reference"])
+    query = sa.select(audit_event.c.audit_id).where(audit_event.c.reference == kept)
+    with store.reading() as connection:
+        return connection.scalar(query) is not None
+
+
 def list_events(
     store: Store, wanted: AuditFilter | None = None, *, limit: int = 100, offset: int = 0
 ) -> list[AuditEvent]:

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         default="",
         description="Where the OIDC provider leads back; empty means <app url>/oauth2callback.",
     )
+    session_hours: float = Field(
+        default=12,
+        gt=0,
+        le=720,
+        description="Hours after which who signed in does so again.",
+    )
     platform_admins: str = Field(
         default="",
         description="Addresses of the platform's admins, apart by commas.",

@@ -7,13 +7,15 @@ from app.views.parts import write
 from warehouse.settings import Settings
 
 
-def draw_way_in(settings: Settings) -> None:
-    """The page of who has not signed in: the only one there is."""
+def draw_way_in(settings: Settings, *, has_ended: bool = False) -> None:
+    """The page of who has not signed in, or whose sign-in has ended: the only one there is."""
+    why = (
+        "Your sign-in has ended. Sign in again to go on."
+        if has_ended
+        else "Sign in to see the usage and billing of your account."
+    )
     with st.container(key="way-in"):
-        write(
-            tag("h1", settings.platform_name),
-            tag("p", "Sign in to see the usage and billing of your account.", class_="mh-soft"),
-        )
+        write(tag("h1", settings.platform_name), tag("p", why, class_="mh-soft"))
         st.button("Sign in", type="primary", on_click=st.login, key="sign-in")
         write(tag("p", _help(settings), class_="mh-soft"))
 

@@ -148,7 +148,7 @@ def sign_in(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ap
                 "is_logged_in": True,
                 "email": user.name,
                 "email_verified": True,
-                "iat": 1,
+                "iat": int(time.time()),
             }
         return page
 

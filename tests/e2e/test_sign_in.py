@@ -1,6 +1,7 @@
 """Signing in through a real OIDC provider: each role, the unknown, the unverified, out again."""
 
 import sys
+import time
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from billing.gateways import gateway_for
 from billing.members import remove_member, set_member
 from billing.packages import list_offers
 from billing.purchases import start_purchase
+from tests.e2e.browser import Visit
 from tests.e2e.conftest import running
 from tests.e2e.house import ADMIN, PEOPLE, STRANGER, UNVERIFIED, House, enter, enter_by_clicks
 from tests.oidc_server import free_port
@@ -193,6 +195,42 @@ def test_signing_out_ends_it_and_the_log_has_both(house: House, browser) -> None
     found = audit.list_events(house.store, audit.AuditFilter(actor="anna@acme.example"))
     told = [event.action for event in found if event.action.startswith("sign-")]
     assert told[:2] == ["sign-out", "sign-in"], "the newest first; other tests sign in as well"
+
+
+def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(house: House, browser) -> None:
+    set_member(house.store, "acme", "copied@acme.example", "billing")
+    house.provider.add("copied@acme.example")
+    visit = enter(browser, house, "copied@acme.example")
+    visit.settle()
+    copied = {each["name"]: each["value"] for each in visit.page.context.cookies()}
+    address = f"{house.url}/exports/acme/ticket"
+    assert httpx.get(address, cookies=copied).status_code == 404
+    thief = Visit(browser)
+    thief.page.context.add_cookies(visit.page.context.cookies())
+    thief.open(f"{house.url}/credits")
+    thief.page.get_by_role("heading", name="Credits", level=1).wait_for()
+    visit.page.get_by_role("button", name="Sign out").click()
+    visit.page.get_by_role("button", name="Sign in").wait_for()
+    assert httpx.get(address, cookies=copied).status_code == 401
+    thief.page.get_by_text("Your sign-in has ended").wait_for()
+    assert "Acme" not in thief.page.content()
+    for opened in (visit, thief):
+        opened.page.close()
+
+
+def test_who_signed_in_too_long_ago_does_so_again(house: House, browser) -> None:
+    house.provider.add("late@acme.example")
+    set_member(house.store, "acme", "late@acme.example", "viewer")
+    person = house.provider.people["late@acme.example"]
+    person["iat"] = int(time.time()) - 12 * 3600 - 60
+    visit = enter(browser, house, "late@acme.example", "/credits")
+    visit.page.get_by_text("Your sign-in has ended").wait_for()
+    assert "Acme" not in visit.page.content()
+    del person["iat"]
+    visit.page.get_by_role("button", name="Sign in").click()
+    visit.page.locator('[id="late@acme.example"]').click()
+    visit.page.get_by_role("heading", name="Credits", level=1).wait_for()
+    visit.page.close()
 
 
 def test_who_is_invited_is_a_member_after_signing_in(house: House, browser) -> None:
