@@ -1,6 +1,6 @@
 """What a run of a page works with: settings, the gate, and figures cached by snapshot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -68,7 +68,7 @@ from app.queries.usage import (
 )
 from app.query_times import time_store
 from app.usage_address import EventKey, UsageView
-from app.users import User
+from app.users import NotSignedIn, User
 from billing import audit, invitations
 from billing.incidents import Incident
 from billing.invoices.explain import Explained
@@ -101,26 +101,29 @@ def shared_reader() -> LakeReader:
 _LOOKED_AT = "looked-at"
 
 
-class NotSignedIn(MeterhouseError):
-    """Nobody has signed in with a verified address; there is no gate for them."""
-
-    def __init__(self) -> None:
-        super().__init__("your sign-in has ended; load the page again to sign in")
-
-
 def open_gate(user: User | None = None) -> Gate:
     """The gate at the publication of this moment, for ``user`` or else for who opened the page.
 
-    Raises NotSignedIn where that is nobody.
+    A page outlives its run: parts of it are drawn anew, and its buttons hand files out. So a gate
+    of who opened it asks by itself who that is now. Raises NotSignedIn where that is nobody.
     """
     settings = load_settings()
     reader = shared_reader()
-    user = user or visiting(settings).user
+    renew = None
     if user is None:
-        raise NotSignedIn
+        user = visiting(settings).user
+        if user is None:
+            raise NotSignedIn
+        if settings.has_sign_in:
+            renew = _renewing(settings)
     has_store = store_exists(settings)
     store = (lambda: shared_store(settings)) if has_store else None
-    return Gate(reader, reader.publication(), store, user)
+    return Gate(reader, reader.publication(), store, user, renew)
+
+
+def _renewing(settings: Settings) -> Callable[[], User | None]:
+    look = sign_in.looking(settings, shared_store(settings))
+    return lambda: look().user
 
 
 def visiting(settings: Settings) -> sign_in.Visitor:

@@ -26,10 +26,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.context import NotSignedIn, gate_of
+from app.context import gate_of
 from app.deeds import FETCH_EXPORT, START_EXPORT
 from app.gate import Gate, UnknownAccount
-from app.users import Forbidden
+from app.users import Forbidden, NotSignedIn
 from warehouse.errors import MeterhouseError
 from warehouse.publication import Publication
 from warehouse.settings import Settings, load_settings

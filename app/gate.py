@@ -10,10 +10,11 @@ answer about an account unless the staff asks: a page cannot show by mistake wha
 
 The gate also knows who asks: only accounts where the user has a role are entered, and what changes
 something or takes a document away is a deed (``app/deeds.py``), refused unless the role is enough
-and logged either way.
+and logged either way. It can be held for as long as a page is open, and asks who that is anew.
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
@@ -24,7 +25,7 @@ from zoneinfo import ZoneInfo
 
 from app import formats
 from app.lake import LakeReader, State
-from app.users import LOCAL, Deed, Forbidden, User
+from app.users import LOCAL, Deed, Forbidden, NotSignedIn, User
 from billing import audit
 from billing.accounts import Account as StoredAccount
 from billing.accounts import get_account, list_accounts
@@ -51,6 +52,9 @@ Answer = TypeVar("Answer")
 
 ASKED_TOGETHER = 8
 """Questions of all sessions that are answered side by side; each uses all cores where it can."""
+
+RENEW_SECONDS = 15
+"""How old what a gate knows of its user may be: their roles, and whether they are signed in."""
 
 _ASKING = ThreadPoolExecutor(ASKED_TOGETHER, thread_name_prefix="asking")
 _REPORTING_MODEL = re.compile(r"rpt_[a-z0-9_]+")
@@ -177,6 +181,7 @@ class AccountReader:
         """The rows of this account that answer the question."""
         if "account_id" in parameters:
             raise ValueError("the account is bound by the gate and cannot be a parameter")
+        self._gate.require(self.account.account_id)
         return self._gate.rows(question, {**parameters, "account_id": self.account.account_id})
 
     def start(self, question: AccountQuestion[Row], **parameters: Any) -> Future[list[Row]]:
@@ -188,6 +193,7 @@ class AccountReader:
 
         The store cannot be written by it; :meth:`do` is for that.
         """
+        self._gate.require(self.account.account_id)
         return question(ReadOnlyStore(self._gate.store().engine), self.account.account_id)
 
     def may(self, deed: Deed) -> bool:
@@ -277,6 +283,7 @@ class AccountReader:
             raise Forbidden("budgets of provider cost are for admins of the platform")
         if budget.account_id != self.account.account_id:
             raise ValueError("the budget is of another account")
+        self._gate.require(self.account.account_id)
         if self._gate.publication is None:
             return []
         used = use_by_day(self._gate.lake(), self._gate.publication, budget)
@@ -326,15 +333,32 @@ class Gate:
         publication: Publication | None,
         store: Callable[[], Store] | None = None,
         user: User = LOCAL,
+        renew: Callable[[], User | None] | None = None,
     ) -> None:
         """Without a ``publication`` only the head can be read, without a ``store`` only lakes.
 
-        Deeds are possible with a store only. The app's own gates come from ``app.context``.
+        Deeds are possible with a store only. ``renew`` tells the user as they are now, None once
+        they are signed in no more. The app's own gates come from ``app.context``.
         """
         self._reader = reader
         self.publication = publication
         self._store = store
-        self.user = user
+        self._user = user
+        self._renew = renew
+        self._renewed_at = time.monotonic()
+
+    @property
+    def user(self) -> User:
+        """Who asks, as of at most :data:`RENEW_SECONDS` ago.
+
+        Raises NotSignedIn once their sign-in has ended.
+        """
+        if self._renew and time.monotonic() - self._renewed_at > RENEW_SECONDS:
+            user = self._renew()
+            if user is None:
+                raise NotSignedIn
+            self._user, self._renewed_at = user, time.monotonic()
+        return self._user
 
     def lake(self) -> "LakeAt":
         """The lakes at this publication, for figures that ``billing`` works out of an account."""
@@ -450,8 +474,13 @@ class Gate:
     def export_audit(self, wanted: audit.AuditFilter, limit: int) -> list[audit.AuditEvent]:
         """Rows of the audit log to take away, which is logged. For the staff."""
         found = self.audit_events(wanted, limit)
-        self.log("audit.export", "allowed", details={"rows": len(found)})
+        self.allow_staff("audit.export", rows=len(found))
         return found
+
+    def allow_staff(self, action: str, **details: Any) -> None:
+        """Log that the staff takes something away that is of no account. Raises Forbidden."""
+        self.require_staff(action)
+        self.log(action, "allowed", details=details)
 
     def allow(self, deed: Deed, account_id: str, **details: Any) -> None:
         """Log a deed that needs no store; :meth:`AccountReader.allow` is the way here.
@@ -480,12 +509,12 @@ class Gate:
         if self._store is not None:
             audit.record(
                 self._store(),
-                self.user.name,
+                self._user.name,
                 action,
                 outcome=outcome,
                 account_id=account_id,
                 details=details,
-                origin=self.user.origin,
+                origin=self._user.origin,
                 reference=reference,
             )
 

@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from app.context import NotSignedIn, gate_of
+from app.context import gate_of
 from app.deeds import FINISH_PURCHASE, PAY_AT_DEMO
 from app.gate import UnknownAccount
 from app.markup import support
-from app.users import Deed, Forbidden
+from app.users import Deed, Forbidden, NotSignedIn
 from billing.gateways import gateway_for
 from billing.gateways.demo import CHECKOUT_PATH, DemoGateway
 from billing.gateways.protocol import Gateway, GatewayError, UnknownSession

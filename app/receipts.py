@@ -8,12 +8,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app import formats
-from app.context import NotSignedIn, gate_of
+from app.context import gate_of
 from app.deeds import READ_RECEIPT
 from app.gate import UnknownAccount
 from app.markup import support
 from app.payments import ICON
-from app.users import Forbidden
+from app.users import Forbidden, NotSignedIn
 from billing.accounts import get_account
 from billing.purchases import Purchase, get_purchase
 from billing.terms import Term

@@ -12,9 +12,10 @@ audit log's row of that is looked for each time.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,10 +83,16 @@ def prepare(settings: Settings) -> None:
 
 def visitor(settings: Settings, store: Store | None) -> Visitor:
     """Who opened the page that runs now."""
+    return looking(settings, store)()
+
+
+def looking(settings: Settings, store: Store | None) -> Callable[[], Visitor]:
+    """A function that tells, at any later moment and in any thread, who opened this page."""
     if not settings.has_sign_in:
-        return Visitor(LOCAL)
+        return partial(Visitor, LOCAL)
     claims = {key: value for key, value in st.user.to_dict().items() if key != "tokens"}
-    return visitor_of(claims, settings, store, st.context.ip_address or "loopback")
+    origin = st.context.ip_address or "loopback"
+    return partial(visitor_of, claims, settings, store, origin)
 
 
 def user_of_request(request: Request, settings: Settings, store: Store | None) -> User | None:

@@ -29,6 +29,13 @@ class Forbidden(MeterhouseError):
     """The role of the user is not enough; the text says which one is."""
 
 
+class NotSignedIn(MeterhouseError):
+    """Nobody has signed in with a verified address, or not any more; there is no gate for them."""
+
+    def __init__(self) -> None:
+        super().__init__("your sign-in has ended; load the page again to sign in")
+
+
 @dataclass(frozen=True)
 class User:
     """Who asks: an e-mail address, ``local`` or ``api``.

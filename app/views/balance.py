@@ -7,7 +7,7 @@ import streamlit as st
 from app import context, formats
 from app.balance import balance_head, not_declared
 from app.gate import Account, Gate
-from app.views.parts import write
+from app.views.parts import or_whole_page, write
 
 REFRESH_SECONDS = 2
 
@@ -22,7 +22,8 @@ def draw_balance(gate: Gate, account: Account, *, is_on_credits: bool = False) -
     @st.fragment(run_every=REFRESH_SECONDS, parallel=True)
     def balance() -> None:
         formats.use(locale)
-        position = context.position(gate, account.account_id)
+        with or_whole_page():
+            position = context.position(gate, account.account_id)
         if position is None:
             write(not_declared(account))
         else:

@@ -10,7 +10,7 @@ from app.credits_address import CreditsView
 from app.deeds import READ_RECEIPT, START_PURCHASE
 from app.gate import AccountReader, Gate
 from app.markup import Child, Column, Html, badge, heading, notice, table, tag
-from app.views.parts import card, write
+from app.views.parts import card, or_whole_page, write
 from billing.gateways import gateway_for
 from billing.packages import Offer
 from billing.purchases import Purchase
@@ -157,7 +157,8 @@ def draw_message(reader: AccountReader, view: CreditsView) -> None:
     @st.fragment(run_every=2 if is_open else None)
     def tell() -> None:
         formats.use(locale)
-        now = find() or bought
+        with or_whole_page():
+            now = find() or bought
         if is_open and now.state not in ("started", "open"):
             st.rerun()
         write(message(now, has_receipt=reader.may(READ_RECEIPT)))

@@ -9,7 +9,7 @@ from app import context
 from app.first_source import Found, State, Step, steps
 from app.gate import Gate
 from app.markup import Html, badge, code, link, notice, tag
-from app.views.parts import card, live_line, watch, write
+from app.views.parts import card, live_line, or_whole_page, watch, write
 
 _BADGES: dict[State, tuple[str, str]] = {
     "done": ("done", "good"),
@@ -23,6 +23,7 @@ LOOK_SECONDS = 5
 def draw() -> None:
     """Draw the page."""
     gate = context.open_gate()
+    gate.require_staff("first source")
     write(tag("h1", "First source"))
     draw_steps(gate)
     watch(gate.publication)
@@ -33,7 +34,8 @@ def draw_steps(gate: Gate) -> None:
 
     @st.fragment(run_every=LOOK_SECONDS)
     def look() -> None:
-        found = context.first_source(gate)
+        with or_whole_page():
+            found = context.first_source(gate)
         write(live_line(datetime.now(UTC)))
         _remarks(found)
         for number, step in enumerate(steps(found), 1):

@@ -1,6 +1,7 @@
 """Pieces of layout that the pages share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
@@ -11,8 +12,9 @@ import streamlit as st
 from altair.utils import schemapi
 
 from app import address, context, formats
-from app.gate import Account, Gate
+from app.gate import Account, Gate, UnknownAccount
 from app.markup import Child, Html, badge, empty, join, link, notice, support, tag
+from app.users import Forbidden, NotSignedIn
 from warehouse.publication import Publication
 from warehouse.settings import load_settings
 
@@ -245,6 +247,19 @@ def pager(
         class_="mh-pager",
         aria_label="Pages",
     )
+
+
+@contextmanager
+def or_whole_page() -> Iterator[None]:
+    """Draw the whole page anew where who opened it may not see this part any more: it says why.
+
+    For parts that are drawn anew by themselves, on pages that ask the same before: one that draws a
+    part which is refused from the first would be drawn anew for ever.
+    """
+    try:
+        yield
+    except (NotSignedIn, UnknownAccount, Forbidden):
+        st.rerun()
 
 
 def watch(publication: Publication | None) -> None:

@@ -20,6 +20,7 @@ import streamlit as st
 from streamlit import error_util
 from streamlit.testing.v1 import AppTest
 
+import app.gate
 import app.queries
 from app import context, deeds, exports, main
 from app.gate import (
@@ -38,7 +39,7 @@ from app.queries.accounts import Standing
 from app.queries.credits import LedgerFilter
 from app.queries.usage import EventDetail
 from app.usage_address import EventKey, UsageView
-from app.users import API, LOCAL, Forbidden, User
+from app.users import API, LOCAL, Forbidden, NotSignedIn, User
 from billing import audit
 from billing.budgets.budget import make_budget
 from billing.budgets.stored import add_budget, list_budgets
@@ -521,6 +522,90 @@ def test_what_is_cached_for_one_user_is_not_told_to_another(
     assert [account.account_id for account in context.accounts(vera)] == ["acme"]
     assert context.accounts(gate_for(User("stranger@x.example"), reader, store)) == []
     st.cache_data.clear()
+
+
+def test_a_gate_that_a_page_holds_asks_anew_who_that_is(
+    home: Settings, reader: LakeReader, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("METERHOUSE_HOME", str(home.home))
+    monkeypatch.setenv("METERHOUSE_DATA_PATH", home.data_path)
+    monkeypatch.setattr(app.gate, "RENEW_SECONDS", -1)
+    anybody: User | None = ANNA
+    gate = Gate(reader, reader.publication(), lambda: store, ANNA, lambda: anybody)
+    acme, now, taken = gate.enter("acme"), datetime(2026, 11, 23, 15, tzinfo=UTC), []
+    budget = make_budget("acme", name="held", limit="5")
+
+    def reads() -> dict[str, Any]:
+        return {
+            **calls(gate, "acme"),
+            "ask": lambda: acme.ask(overview.MONTH, month=NOVEMBER),
+            "start": lambda: acme.start(overview.MONTH, month=NOVEMBER).result(),
+            "ask_store": lambda: acme.ask_store(lambda _, account: taken.append(account)),
+            "budgets": acme.budgets,
+            "measures": lambda: acme.measures(now),
+            "limits": lambda: acme.limits(now),
+            "live position": lambda: acme.position(now),
+            "monthly_limit": lambda: acme.monthly_limit(NOVEMBER),
+            "replayed": lambda: acme.replayed(budget, 1, now),
+            "explained line": lambda: acme.explained("INV-2026-000001", 1),
+            "do": lambda: acme.do(deeds.SAVE_VIEW, lambda _, account: taken.append(account)),
+            "allow": lambda: acme.allow(deeds.READ_INVOICE),
+            "enter": lambda: gate.enter("acme"),
+        }
+
+    for name in ("overview", "ask", "position", "ask_store", "replayed", "do", "allow"):
+        reads()[name]()
+    assert len(taken) == 2
+    for somebody, refusal in (
+        (User(ANNA.name, roles={"tokyo": "admin"}), UnknownAccount),
+        (None, NotSignedIn),
+    ):
+        anybody = somebody
+        for name, read in reads().items():
+            with pytest.raises(refusal):
+                read()
+                raise AssertionError(name)
+    anybody = User(ANNA.name, roles={"acme": "viewer"})
+    with pytest.raises(Forbidden):
+        acme.allow(deeds.READ_INVOICE)
+    assert len(taken) == 2
+
+
+def test_a_gate_of_the_staff_that_a_page_holds_asks_anew_who_that_is(
+    reader: LakeReader, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(app.gate, "RENEW_SECONDS", -1)
+    anybody: User | None = ROOT_USER
+    gate = Gate(reader, reader.publication(), lambda: store, ROOT_USER, lambda: anybody)
+    gate.allow_staff("accounts.export", rows=1)
+    newest = audit.list_events(store, limit=1)[0]
+    assert (newest.action, newest.outcome, newest.details) == (
+        "accounts.export",
+        "allowed",
+        {"rows": "1"},
+    )
+    no_longer = User(ROOT_USER.name, roles={"acme": "admin"})
+    for somebody, refusal in ((no_longer, Forbidden), (None, NotSignedIn)):
+        anybody = somebody
+        for name, read in {
+            **calls_of_the_staff(gate),
+            "allow_staff": lambda: gate.allow_staff("accounts.export", rows=1),
+            "audit": lambda: gate.export_audit(audit.AuditFilter(), 1),
+            "invoices": gate.open_invoices,
+        }.items():
+            with pytest.raises(refusal):
+                read()
+                raise AssertionError(name)
+    newest = audit.list_events(store, limit=1)[0]
+    assert (newest.actor, newest.outcome) == (ROOT_USER.name, "refused")
+
+
+def test_who_somebody_is_is_not_asked_anew_for_every_question(reader: LakeReader, store: Store):
+    asked = []
+    gate = Gate(reader, reader.publication(), lambda: store, ANNA, lambda: asked.append(1) or ANNA)
+    for _ in range(3):
+        gate.enter("acme").ask(overview.MONTH, month=NOVEMBER)
+    assert asked == []
 
 
 def test_no_deed_is_done_in_another_account_or_beyond_a_role(reader: LakeReader, store: Store):

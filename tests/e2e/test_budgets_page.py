@@ -37,8 +37,9 @@ def test_a_budget_is_tried_saved_reached_and_told_by_mail(
     page.get_by_label("Name", exact=True).fill("From the browser")
     page.get_by_label("Limit", exact=True).fill("1")
     page.get_by_role("button", name="Try on the past").click()
-    page.get_by_text("It would have told").wait_for()
-    assert page.get_by_text("actual use at 50 % of the limit").count() > 0
+    editor = page.locator(".st-key-card-budget-editor")
+    editor.get_by_text("It would have told").wait_for()
+    assert editor.get_by_text("actual use at 50 % of the limit").count() > 0
     page.locator(".st-key-budget-scope input").click()
     page.get_by_role("option", name="Agent").click()
     page.get_by_label("Which agent, model or category").fill(AGENT)

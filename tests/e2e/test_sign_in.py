@@ -5,8 +5,13 @@ import time
 
 import httpx
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from app.asgi import ROUTES
+from app.gate import RENEW_SECONDS
+from app.views.balance import REFRESH_SECONDS
+from app.views.parts import WATCH_SECONDS
 from billing import audit
 from billing.gateways import gateway_for
 from billing.members import remove_member, set_member
@@ -216,6 +221,73 @@ def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out(house: House, b
     assert "Acme" not in thief.page.content()
     for opened in (visit, thief):
         opened.page.close()
+
+
+class Hold:
+    """A page of a client that never asks again for the parts of it that look ``every`` so often."""
+
+    def __init__(self, browser, house: House, email: str, every: set[float]) -> None:
+        set_member(house.store, "acme", email, "billing")
+        house.provider.add(email)
+        self.visit = enter(browser, house, email)
+        self.page = self.visit.page
+        self._every, self._left_out = every, set[str]()
+        self.page.route_web_socket("**/_stcore/stream", self._between)
+
+    def _between(self, socket) -> None:
+        server = socket.connect_to_server()
+
+        def to_browser(message) -> None:
+            told = ForwardMsg.FromString(message)
+            if told.WhichOneof("type") == "auto_rerun" and told.auto_rerun.interval in self._every:
+                self._left_out.add(told.auto_rerun.fragment_id)
+            socket.send(message)
+
+        def to_server(message) -> None:
+            if BackMsg.FromString(message).rerun_script.fragment_id not in self._left_out:
+                server.send(message)
+
+        server.on_message(to_browser)
+        socket.on_message(to_server)
+
+    def sign_out_elsewhere(self, house: House) -> None:
+        other = Visit(self.page.context.browser)
+        other.page.context.add_cookies(self.page.context.cookies())
+        other.open(house.url)
+        other.page.get_by_role("button", name="Sign out").click()
+        other.page.get_by_role("button", name="Sign in").wait_for()
+        other.page.close()
+
+
+def test_who_holds_a_page_open_without_asking_is_out_too(house: House, browser) -> None:
+    looks, everything = {float(WATCH_SECONDS)}, {float(WATCH_SECONDS), float(REFRESH_SECONDS)}
+    signs_out = Hold(browser, house, "held@acme.example", looks)
+    fetches = Hold(browser, house, "fetching@acme.example", everything)
+    removed = Hold(browser, house, "removed@acme.example", everything)
+    signs_out.visit.open(f"{house.url}/credits")
+    for fetching in (fetches, removed):
+        fetching.visit.open(f"{house.url}/invoices?invoice=INV-2027-000001")
+        with fetching.page.expect_download() as waiting:
+            fetching.page.get_by_role("button", name="Download PDF").click()
+        assert waiting.value.suggested_filename == "INV-2027-000001.pdf"
+    assert all(hold._left_out for hold in (signs_out, fetches, removed))
+    fetches.sign_out_elsewhere(house)
+    signs_out.sign_out_elsewhere(house)
+    remove_member(house.store, "acme", "removed@acme.example")
+    time.sleep(RENEW_SECONDS)
+    signs_out.page.get_by_text("Your sign-in has ended").wait_for()
+    assert "Acme" not in signs_out.page.content()
+    for fetching in (fetches, removed):
+        downloads: list[object] = []
+        fetching.page.on("download", lambda download, found=downloads: found.append(download))
+        fetching.page.get_by_role("button", name="Download PDF").click()
+        fetching.page.get_by_text("Failed to generate file for download").wait_for()
+        assert downloads == []
+    found = audit.list_events(house.store, audit.AuditFilter(action="invoice.read"))
+    allowed = [event.actor for event in found if event.outcome == "allowed"]
+    assert allowed.count("fetching@acme.example") == allowed.count("removed@acme.example") == 1
+    for hold in (signs_out, fetches, removed):
+        hold.page.close()
 
 
 def test_who_signed_in_too_long_ago_does_so_again(house: House, browser) -> None:

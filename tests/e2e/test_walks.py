@@ -232,13 +232,14 @@ def test_a_budget_is_set_and_stands_on_the_overview(
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Limit", exact=True).fill("900")
     page.get_by_role("button", name="Try on the past").click()
-    page.get_by_text("It would have told").wait_for()
+    editor = page.locator(".st-key-card-budget-editor")
+    editor.get_by_text("It would have told").wait_for()
     ((half_used,),) = ask(
         "select min(usage_date) from (select usage_date, sum(credits) over (order by usage_date)"
         " as used from rpt_overview_daily where account_id = 'acme' and month = '2026-11-01')"
         " where used >= 450"
     )
-    told = page.locator(".st-key-card-budget-editor tbody tr", has_text=formats.day(half_used))
+    told = editor.locator("tbody tr", has_text=formats.day(half_used))
     assert "actual use at 50 % of the limit" in told.inner_text()
     page.get_by_role("button", name="Save", exact=True).click()
     # in a month's first days it is there twice: the month before is still open
