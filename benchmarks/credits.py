@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from billing.accounts import add_account
 from billing.grants import grant
 from billing.position import credit_position
@@ -427,7 +426,7 @@ def _progress(text: str) -> None:
 
 
 def _show(found: Sequence[Measured], outcome: Mapping[str, Any]) -> None:
-    console = Console(markup=False, emoji=False)
+    console = report_console()
     console.print(json.dumps(outcome["size"]), json.dumps(outcome["machine"]))
     table = Table(header_style="bold")
     for name in ("case", "accounts", "postings", "one sum s", "ledger s", "ledger ÷ sum", "aim"):
@@ -456,7 +455,7 @@ def _show_route(answers: Sequence[Answers]) -> None:
         table.add_column(name, justify="left" if name == "balance route" else "right")
     for each in answers:
         table.add_row(each.case, f"{each.count:,}", f"{each.median_ms:.0f}", f"{each.p95_ms:.0f}")
-    Console(markup=False, emoji=False).print(table)
+    report_console().print(table)
 
 
 if __name__ == "__main__":

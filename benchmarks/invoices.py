@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from billing.accounts import add_account
 from billing.invoices.cii import cii_of
 from billing.invoices.closing import close
@@ -254,7 +253,7 @@ def _table(kind: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def _show(outcome: dict[str, Any]) -> None:
-    console = Console(markup=False, emoji=False)
+    console = report_console()
     console.print(json.dumps(outcome["machine"]))
     table = Table(header_style="bold")
     for name in ("what", "figure"):

@@ -21,10 +21,17 @@ from typing import Any
 
 import click
 import duckdb
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import Run, alternated, machine, paired_ratio, run_process, summary
+from benchmarks.measuring import (
+    Run,
+    alternated,
+    machine,
+    paired_ratio,
+    report_console,
+    run_process,
+    summary,
+)
 from ingest.sample import SINGLE_FILE, SampleSpec, sample_accounts, write_sample
 from warehouse.settings import Settings, load_settings
 
@@ -251,7 +258,7 @@ def _read_once(file: Path) -> None:
 
 def report(outcome: dict[str, Any]) -> None:
     """Print the comparison for people."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = report_console()
     at, file = outcome["machine"], outcome["file"]
     console.print(
         f"{at['cores']} cores ({at['processor']}), {at['memory_gib']} GiB, load average "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ def paired_ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> tuple[float, flo
         for mine, other in zip(ours, theirs, strict=True)
     ]
     return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def report_console() -> Console:
+    """Where a report is printed, with every figure whole: on a screen as in a pipe."""
+    return Console(width=100_000, markup=False, emoji=False, highlight=False)
 
 
 def machine() -> dict[str, Any]:

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.credits import free_port
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from benchmarks.usage import UNTIL, ensure_home, plain_file, run_meterhouse
 from benchmarks.visitors import Tally, visit_together
 from orchestration.supervisor import supervising
@@ -502,7 +502,7 @@ def new_events(number: int, accounts: Sequence[str]) -> str:
 
 def report(outcome: Mapping[str, Any]) -> None:
     """Print what was measured for people."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = report_console()
     at = outcome["machine"]
     console.print(
         f"{outcome['events']:,} events; {at['cores']} cores ({at['processor']}), "

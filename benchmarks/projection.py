@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from ingest.tables import ensure_tables
 from warehouse.lake import Connection, current_snapshot, reading_head, writing
 from warehouse.publication import publish
@@ -510,7 +509,7 @@ def _progress(text: str) -> None:
 
 
 def _show(found: Sequence[Accuracy], outcome: Mapping[str, Any]) -> None:
-    console = Console(markup=False, emoji=False)
+    console = report_console()
     console.print(json.dumps(outcome["series"]), json.dumps(outcome["machine"]))
     table = Table(header_style="bold")
     names = list(found[0].errors)

@@ -21,11 +21,10 @@ from typing import Any
 
 import click
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.credits import run_dbt
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from ingest.tables import ensure_tables
 from warehouse.lake import Connection, reading_head, writing
 from warehouse.settings import ROOT, Settings, load_settings
@@ -415,7 +414,7 @@ def _rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _show(scores: Sequence[Score], cost: Cost | None, outcome: Mapping[str, Any]) -> None:
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = report_console()
     at = outcome["machine"]
     console.print(
         f"{at['cores']} cores ({at['processor']}), {at['memory_gib']} GiB, load average "

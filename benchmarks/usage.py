@@ -22,10 +22,9 @@ from typing import Any
 
 import click
 import duckdb
-from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import machine, report_console
 from ingest.sample import SampleSpec, sample_accounts, write_sample
 from warehouse.lake import engine_config
 from warehouse.publication import reading_published
@@ -407,7 +406,7 @@ def _in_process(case: str, home: Path, repeats: int, rows: int) -> Any:
 
 def report(outcome: dict[str, Any]) -> None:
     """Print the comparison for people."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = report_console()
     at = outcome["machine"]
     console.print(
         f"{at['cores']} cores ({at['processor']}), {at['memory_gib']} GiB, load average "
