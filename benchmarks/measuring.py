@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 from rich.console import Console
 
+from orchestration.commands.tables import UNBOUNDED
+
 
 @dataclass(frozen=True)
 class Run:
@@ -107,7 +109,7 @@ def paired_ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> tuple[float, flo
 
 def report_console() -> Console:
     """Where a report is printed, with every figure whole: on a screen as in a pipe."""
-    return Console(width=100_000, markup=False, emoji=False, highlight=False)
+    return Console(width=UNBOUNDED, markup=False, emoji=False, highlight=False)
 
 
 def machine() -> dict[str, Any]:
